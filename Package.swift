@@ -1,0 +1,68 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Processor level the C headers and the SIMD code are compiled for. `DTRAIN_MARCH=native swift build` for another.
+let march = Context.environment["DTRAIN_MARCH"] ?? "x86-64-v3"
+
+#if arch(x86_64)
+let processor: [SwiftSetting] = [.unsafeFlags(["-Xcc", "-march=\(march)"])]
+#else
+let processor: [SwiftSetting] = []
+#endif
+
+let settings: [SwiftSetting] = processor + [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource] = []) -> Target {
+    .testTarget(
+        name: "\(name)Tests", dependencies: [.byName(name: name)] + dependencies,
+        resources: resources, swiftSettings: settings)
+}
+
+let package = Package(
+    name: "dtrain",
+    products: [.executable(name: "dtrain", targets: ["dtrain"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
+    ],
+    targets: [
+        .systemLibrary(name: "CMPI", pkgConfig: "ompi-c", providers: [.apt(["libopenmpi-dev", "openmpi-bin"])]),
+        .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+        .systemLibrary(name: "CPNG", pkgConfig: "spng", providers: [.apt(["libspng-dev"])]),
+
+        module("Tensors"),
+        module("Kernels", ["Tensors", "COpenBLAS"]),
+        module("Collectives", ["Tensors", "CMPI"]),
+        module("Telemetry"),
+        module("Checkpoints"),
+        module("HandData", ["Tensors", "CPNG"]),
+        module("Optimizers", ["Tensors", "Kernels"]),
+        module("Networks", ["Tensors", "Kernels"]),
+        module("Exchange", ["Tensors", "Optimizers", "Networks", "Collectives"]),
+        module(
+            "Training",
+            [
+                "Tensors", "Kernels", "Collectives", "Telemetry", "Checkpoints", "HandData", "Optimizers", "Networks",
+                "Exchange",
+            ]),
+
+        .executableTarget(
+            name: "dtrain",
+            dependencies: [
+                "Training", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Yams", package: "Yams"),
+            ],
+            swiftSettings: settings),
+        .executableTarget(name: "mpi-probe", dependencies: ["Collectives"], swiftSettings: settings),
+
+    ]
+)

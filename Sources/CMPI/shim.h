@@ -1,0 +1,12 @@
+#pragma once
+#include <mpi.h>
+
+// MPI's constants are macros that cast addresses; Swift imports none of them. Getters give them names.
+static inline MPI_Comm dtrain_comm_world(void) { return MPI_COMM_WORLD; }
+static inline MPI_Comm dtrain_comm_null(void) { return MPI_COMM_NULL; }
+static inline MPI_Datatype dtrain_float(void) { return MPI_FLOAT; }
+static inline MPI_Datatype dtrain_double(void) { return MPI_DOUBLE; }
+static inline MPI_Datatype dtrain_byte(void) { return MPI_BYTE; }
+static inline MPI_Op dtrain_sum(void) { return MPI_SUM; }
+static inline MPI_Op dtrain_max(void) { return MPI_MAX; }
+static inline void *dtrain_in_place(void) { return MPI_IN_PLACE; }
