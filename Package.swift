@@ -38,8 +38,9 @@ let package = Package(
         .systemLibrary(name: "CMPI", pkgConfig: "ompi-c", providers: [.apt(["libopenmpi-dev", "openmpi-bin"])]),
         .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
         .systemLibrary(name: "CPNG", pkgConfig: "spng", providers: [.apt(["libspng-dev"])]),
+        .systemLibrary(name: "CLinux"),
 
-        module("Tensors"),
+        module("Tensors", ["CLinux"]),
         module("Kernels", ["Tensors", "COpenBLAS"]),
         module("Collectives", ["Tensors", "CMPI"]),
         module("Telemetry"),

@@ -1,0 +1,18 @@
+#pragma once
+#include <stddef.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+// glibc declares the affinity calls only under _GNU_SOURCE, which Swift's importer does not set: the system calls
+// themselves need no declaration. Both return a negative number on failure.
+static inline long dtrain_get_affinity(void *mask, size_t bytes) { return syscall(SYS_sched_getaffinity, 0, bytes, mask); }
+static inline long dtrain_set_affinity(const void *mask, size_t bytes) { return syscall(SYS_sched_setaffinity, 0, bytes, mask); }
+
+// The processor's hint that this is a spinning loop; Swift exposes none.
+static inline void dtrain_spin_hint(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}

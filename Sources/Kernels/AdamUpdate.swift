@@ -1,0 +1,54 @@
+/// One Adam step over a range, as TensorFlow 1's ApplyAdam writes it:
+///
+///     m += (g - m) · (1 - beta1);  v += (g² - v) · (1 - beta2);  w -= (m · rate) / (sqrt(v) + epsilon)
+///
+/// with rate = learningRate · sqrt(1 - beta2^t) / (1 - beta1^t) (Kingma and Ba 2015, end of section 2).
+/// One pass: w, m and v are read and written once. No fused multiply-add, so every host gives the same bits.
+package struct AdamUpdate: Sendable {
+    /// learningRate · sqrt(1 - beta2^t) / (1 - beta1^t).
+    package let rate: Float
+    package let beta1: Float
+    package let beta2: Float
+    package let epsilon: Float
+
+    package init(rate: Float, beta1: Float, beta2: Float, epsilon: Float) {
+        self.rate = rate
+        self.beta1 = beta1
+        self.beta2 = beta2
+        self.epsilon = epsilon
+    }
+
+    /// Updates `count` weights and moments in place. NaN in the gradient stays in all three.
+    package func apply(
+        weights: UnsafeMutablePointer<Float>, firstMoment: UnsafeMutablePointer<Float>,
+        secondMoment: UnsafeMutablePointer<Float>, gradient: UnsafePointer<Float>, count: Int
+    ) {
+        let w = UnsafeMutableRawPointer(weights)
+        let m = UnsafeMutableRawPointer(firstMoment)
+        let v = UnsafeMutableRawPointer(secondMoment)
+        let g = UnsafeRawPointer(gradient)
+        let vectorBytes = count / 8 * 32
+        var offset = 0
+        while offset < vectorBytes {
+            var (wi, mi, vi) = (
+                w.loadUnaligned(fromByteOffset: offset, as: SIMD8<Float>.self),
+                m.loadUnaligned(fromByteOffset: offset, as: SIMD8<Float>.self),
+                v.loadUnaligned(fromByteOffset: offset, as: SIMD8<Float>.self)
+            )
+            let gi = g.loadUnaligned(fromByteOffset: offset, as: SIMD8<Float>.self)
+            mi += (gi - mi) * (1 - beta1)
+            vi += (gi * gi - vi) * (1 - beta2)
+            wi -= (mi * rate) / (vi.squareRoot() + epsilon)
+            w.storeBytes(of: wi, toByteOffset: offset, as: SIMD8<Float>.self)
+            m.storeBytes(of: mi, toByteOffset: offset, as: SIMD8<Float>.self)
+            v.storeBytes(of: vi, toByteOffset: offset, as: SIMD8<Float>.self)
+            offset &+= 32
+        }
+        for index in count / 8 * 8..<max(count, count / 8 * 8) {
+            let gi = gradient[index]
+            firstMoment[index] += (gi - firstMoment[index]) * (1 - beta1)
+            secondMoment[index] += (gi * gi - secondMoment[index]) * (1 - beta2)
+            weights[index] -= (firstMoment[index] * rate) / (secondMoment[index].squareRoot() + epsilon)
+        }
+    }
+}

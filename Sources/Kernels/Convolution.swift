@@ -1,0 +1,283 @@
+import Tensors
+
+/// A 5x5 convolution of one channel to eight, bias, ReLU and max pooling in one pass.
+///
+/// y[i, j, c] = max(0, max over the window of (bias[c] + sum over k, l of x[i + k - 2, j + l - 2] · w[k, l, c]))
+/// with zeros outside the image (TensorFlow's SAME) and windows of `pool` x `pool` at stride `pool`.
+/// Eight channels are one SIMD register; each sum runs in the order of (k, l) with fused multiply-add.
+package struct ConvolutionPool: Sendable {
+    package static let kernel = 5
+    package static let channels = 8
+    /// Values of `weights`: (5, 5, 1, 8).
+    package static let weightCount = kernel * kernel * channels
+    /// Winner code of a pooled value that ReLU cut off: no gradient passes.
+    package static let dead: UInt8 = 255
+
+    package let height: Int
+    package let width: Int
+    /// Window and stride: 2 or 4.
+    package let pool: Int
+
+    private let shift: Int
+    private let paddedStride: Int
+
+    /// - Precondition: `pool` is 2 or 4, and divides `height` and `width`.
+    package init(height: Int, width: Int, pool: Int) {
+        precondition((pool == 2 || pool == 4) && height % pool == 0 && width % pool == 0)
+        self.height = height
+        self.width = width
+        self.pool = pool
+        shift = pool == 2 ? 1 : 2
+        // Room for a block of four columns past the edge and for reading eight floats at the last pixel.
+        paddedStride = (width + 4 + 8 + 7) / 8 * 8
+    }
+
+    package var pooledHeight: Int { height / pool }
+    package var pooledWidth: Int { width / pool }
+    /// Pooled values of one image: (height / pool, width / pool, 8).
+    package var outputCount: Int { pooledHeight * pooledWidth * Self.channels }
+    package var inputCount: Int { height * width }
+    /// Floats of scratch one thread needs; must be zero at first use and is kept for one purpose.
+    package var scratchCount: Int { (height + 5) * paddedStride }
+
+    /// Copies an image into the middle of the zero-bordered scratch.
+    private func pad(_ image: UnsafePointer<Float>, into scratch: UnsafeMutablePointer<Float>) {
+        for row in 0..<height {
+            (scratch + (row + 2) * paddedStride + 2).update(from: image + row * width, count: width)
+        }
+    }
+
+    /// One image forward.
+    /// - Parameters:
+    ///   - image: (height, width).
+    ///   - weights: (5, 5, 1, 8), 32-byte aligned. bias: (8), 32-byte aligned.
+    ///   - output: overwritten, (height / pool, width / pool, 8). NaN in, NaN out.
+    ///   - winners: overwritten, same shape: which pixel of its window won (row · pool + column), or `dead`.
+    ///   - scratch: `scratchCount` floats of this thread.
+    package func forward(
+        image: UnsafePointer<Float>, weights: UnsafePointer<Float>, bias: UnsafePointer<Float>,
+        output: UnsafeMutablePointer<Float>, winners: UnsafeMutablePointer<UInt8>, scratch: UnsafeMutablePointer<Float>
+    ) {
+        pad(image, into: scratch)
+        let taps = UnsafeRawPointer(weights).assumingMemoryBound(to: SIMD8<Float>.self)
+        let bias = UnsafeRawPointer(bias).load(as: SIMD8<Float>.self)
+        for row in 0..<pooledHeight {
+            let corner = scratch + (row << shift) * paddedStride
+            let line = row * pooledWidth * Self.channels
+            if pool == 2 {
+                forwardRow2(corner, taps, bias, output + line, winners + line)
+            } else {
+                forwardRow4(corner, taps, bias, output + line, winners + line)
+            }
+        }
+    }
+
+    private func forwardRow2(
+        _ corner: UnsafePointer<Float>, _ taps: UnsafePointer<SIMD8<Float>>, _ bias: SIMD8<Float>,
+        _ output: UnsafeMutablePointer<Float>, _ winners: UnsafeMutablePointer<UInt8>
+    ) {
+        var column = 0
+        while column < pooledWidth {
+            let block = Block(at: corner + column &* 2, stride: paddedStride, taps: taps, bias: bias)
+            var first = Winner(block.a0)
+            first.challenge(block.a1, code: 1)
+            first.challenge(block.b0, code: 2)
+            first.challenge(block.b1, code: 3)
+            first.store(output + column &* 8, winners + column &* 8)
+            if column &+ 1 < pooledWidth {
+                var second = Winner(block.a2)
+                second.challenge(block.a3, code: 1)
+                second.challenge(block.b2, code: 2)
+                second.challenge(block.b3, code: 3)
+                let next = column &* 8 &+ 8
+                second.store(output + next, winners + next)
+            }
+            column &+= 2
+        }
+    }
+
+    private func forwardRow4(
+        _ corner: UnsafePointer<Float>, _ taps: UnsafePointer<SIMD8<Float>>, _ bias: SIMD8<Float>,
+        _ output: UnsafeMutablePointer<Float>, _ winners: UnsafeMutablePointer<UInt8>
+    ) {
+        for column in 0..<pooledWidth {
+            let at = corner + column &* 4
+            let upper = Block(at: at, stride: paddedStride, taps: taps, bias: bias)
+            var winner = Winner(upper.a0)
+            winner.challenge(upper.a1, code: 1)
+            winner.challenge(upper.a2, code: 2)
+            winner.challenge(upper.a3, code: 3)
+            winner.challenge(upper.b0, code: 4)
+            winner.challenge(upper.b1, code: 5)
+            winner.challenge(upper.b2, code: 6)
+            winner.challenge(upper.b3, code: 7)
+            let lower = Block(at: at + 2 &* paddedStride, stride: paddedStride, taps: taps, bias: bias)
+            winner.challenge(lower.a0, code: 8)
+            winner.challenge(lower.a1, code: 9)
+            winner.challenge(lower.a2, code: 10)
+            winner.challenge(lower.a3, code: 11)
+            winner.challenge(lower.b0, code: 12)
+            winner.challenge(lower.b1, code: 13)
+            winner.challenge(lower.b2, code: 14)
+            winner.challenge(lower.b3, code: 15)
+            winner.store(output + column &* 8, winners + column &* 8)
+        }
+    }
+
+    /// One image backward: the gradients of weights and bias. (No gradient of the image: nothing lies below.)
+    ///
+    /// dw[k, l, c] = sum over windows of g[window, c] · x[winner + (k - 2, l - 2)], db[c] = sum of g; only winners are visited.
+    /// - Parameters:
+    ///   - gradient: (height / pool, width / pool, 8), the gradient of `output`; read only where the winner lives.
+    ///   - weightGradient: overwritten, (5, 5, 1, 8). biasGradient: overwritten, (8).
+    package func backward(
+        image: UnsafePointer<Float>, gradient: UnsafePointer<Float>, winners: UnsafePointer<UInt8>,
+        weightGradient: UnsafeMutablePointer<Float>, biasGradient: UnsafeMutablePointer<Float>,
+        scratch: UnsafeMutablePointer<Float>
+    ) {
+        pad(image, into: scratch)
+        withUnsafeTemporaryAllocation(of: SIMD8<Float>.self, capacity: Self.channels * 5) { sums in
+            withUnsafeTemporaryAllocation(of: Float.self, capacity: Self.channels) { biasSums in
+                sums.initialize(repeating: .zero)
+                biasSums.initialize(repeating: 0)
+                for row in 0..<pooledHeight {
+                    for channel in 0..<Self.channels {
+                        backwardRow(
+                            row, channel, gradient: gradient, winners: winners, scratch: scratch,
+                            sums: sums.baseAddress! + channel &* 5, bias: biasSums.baseAddress! + channel)
+                    }
+                }
+                for channel in 0..<Self.channels {
+                    biasGradient[channel] = biasSums[channel]
+                    for k in 0..<5 {
+                        for l in 0..<5 { weightGradient[(k * 5 + l) * 8 + channel] = sums[channel * 5 + k][l] }
+                    }
+                }
+            }
+        }
+    }
+
+    @inline(__always)
+    private func backwardRow(
+        _ row: Int, _ channel: Int, gradient: UnsafePointer<Float>, winners: UnsafePointer<UInt8>,
+        scratch: UnsafePointer<Float>, sums: UnsafeMutablePointer<SIMD8<Float>>, bias: UnsafeMutablePointer<Float>
+    ) {
+        var (s0, s1, s2, s3, s4) = (sums[0], sums[1], sums[2], sums[3], sums[4])
+        var biasSum = bias[0]
+        let line = row &* pooledWidth &* 8 &+ channel
+        let corner = scratch + (row << shift) &* paddedStride
+        let mask = pool &- 1
+        for column in 0..<pooledWidth {
+            let code = winners[line &+ column &* 8]
+            if code == Self.dead { continue }
+            let g = gradient[line &+ column &* 8]
+            biasSum += g
+            let factor = SIMD8<Float>(repeating: g)
+            let rowOffset: Int = (Int(code) >> shift) &* paddedStride
+            let columnOffset: Int = (column << shift) &+ (Int(code) & mask)
+            let patch = UnsafeRawPointer(corner + (rowOffset &+ columnOffset))
+            let stride = paddedStride &* 4
+            s0.addProduct(patch.loadUnaligned(as: SIMD8<Float>.self), factor)
+            s1.addProduct((patch + stride).loadUnaligned(as: SIMD8<Float>.self), factor)
+            s2.addProduct((patch + 2 &* stride).loadUnaligned(as: SIMD8<Float>.self), factor)
+            s3.addProduct((patch + 3 &* stride).loadUnaligned(as: SIMD8<Float>.self), factor)
+            s4.addProduct((patch + 4 &* stride).loadUnaligned(as: SIMD8<Float>.self), factor)
+        }
+        sums[0] = s0
+        sums[1] = s1
+        sums[2] = s2
+        sums[3] = s3
+        sums[4] = s4
+        bias[0] = biasSum
+    }
+}
+
+/// Two rows by four columns of the convolution, eight channels each: eight registers, while five hold a row of taps.
+private struct Block {
+    var a0, a1, a2, a3: SIMD8<Float>
+    var b0, b1, b2, b3: SIMD8<Float>
+
+    @inline(__always)
+    init(at corner: UnsafePointer<Float>, stride: Int, taps: UnsafePointer<SIMD8<Float>>, bias: SIMD8<Float>) {
+        a0 = bias
+        a1 = bias
+        a2 = bias
+        a3 = bias
+        b0 = bias
+        b1 = bias
+        b2 = bias
+        b3 = bias
+        var row = corner
+        var tap = taps
+        for _ in 0..<5 {
+            let (w0, w1, w2, w3, w4) = (tap[0], tap[1], tap[2], tap[3], tap[4])
+            Self.accumulate(row, w0, w1, w2, w3, w4, &a0, &a1, &a2, &a3)
+            Self.accumulate(row + stride, w0, w1, w2, w3, w4, &b0, &b1, &b2, &b3)
+            row += stride
+            tap += 5
+        }
+    }
+
+    /// One row of taps over eight pixels, each broadcast once.
+    @inline(__always)
+    private static func accumulate(
+        _ row: UnsafePointer<Float>, _ w0: SIMD8<Float>, _ w1: SIMD8<Float>, _ w2: SIMD8<Float>, _ w3: SIMD8<Float>,
+        _ w4: SIMD8<Float>, _ s0: inout SIMD8<Float>, _ s1: inout SIMD8<Float>, _ s2: inout SIMD8<Float>,
+        _ s3: inout SIMD8<Float>
+    ) {
+        var pixel = SIMD8<Float>(repeating: row[0])
+        s0.addProduct(pixel, w0)
+        pixel = SIMD8(repeating: row[1])
+        s0.addProduct(pixel, w1)
+        s1.addProduct(pixel, w0)
+        pixel = SIMD8(repeating: row[2])
+        s0.addProduct(pixel, w2)
+        s1.addProduct(pixel, w1)
+        s2.addProduct(pixel, w0)
+        pixel = SIMD8(repeating: row[3])
+        s0.addProduct(pixel, w3)
+        s1.addProduct(pixel, w2)
+        s2.addProduct(pixel, w1)
+        s3.addProduct(pixel, w0)
+        pixel = SIMD8(repeating: row[4])
+        s0.addProduct(pixel, w4)
+        s1.addProduct(pixel, w3)
+        s2.addProduct(pixel, w2)
+        s3.addProduct(pixel, w1)
+        pixel = SIMD8(repeating: row[5])
+        s1.addProduct(pixel, w4)
+        s2.addProduct(pixel, w3)
+        s3.addProduct(pixel, w2)
+        pixel = SIMD8(repeating: row[6])
+        s2.addProduct(pixel, w4)
+        s3.addProduct(pixel, w3)
+        pixel = SIMD8(repeating: row[7])
+        s3.addProduct(pixel, w4)
+    }
+}
+
+/// The largest value of a window so far, and where it was, for eight channels. Of equal values the first wins.
+private struct Winner {
+    var best: SIMD8<Float>
+    var code = SIMD8<Int32>.zero
+
+    @inline(__always)
+    init(_ first: SIMD8<Float>) { best = first }
+
+    @inline(__always)
+    mutating func challenge(_ value: SIMD8<Float>, code challenger: Int32) {
+        let wins = value .> best
+        best.replace(with: value, where: wins)
+        code.replace(with: SIMD8(repeating: challenger), where: wins)
+    }
+
+    /// ReLU and store. `<=` is false for NaN, which therefore passes on.
+    @inline(__always)
+    func store(_ output: UnsafeMutablePointer<Float>, _ winners: UnsafeMutablePointer<UInt8>) {
+        let dead = best .<= 0
+        UnsafeMutableRawPointer(output).storeBytes(of: best.replacing(with: 0, where: dead), as: SIMD8<Float>.self)
+        let codes = code.replacing(with: SIMD8(repeating: Int32(ConvolutionPool.dead)), where: dead)
+        UnsafeMutableRawPointer(winners).storeBytes(
+            of: SIMD8<UInt8>(truncatingIfNeeded: codes), as: SIMD8<UInt8>.self)
+    }
+}

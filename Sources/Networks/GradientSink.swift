@@ -1,0 +1,22 @@
+package import Tensors
+
+/// Takes finished gradients: the seam between one rank and many. A network never learns what happens to them.
+///
+/// The small parameters' gradients come in one piece at the end. A large parameter's come in tiles (blocks of rows), as
+/// they are made, so that nothing the size of the weights need ever be held.
+package protocol GradientSink: AnyObject {
+    /// How the rows of a large parameter are cut: all tiles of a bucket are made before the next bucket is begun.
+    func buckets(of parameter: Parameter) -> [Range<Int>]
+
+    /// Where the gradient of `rows` is to be written: (rows, rowLength). Called on the thread that makes the tile.
+    func destination(of parameter: Parameter, rows: Range<Int>, thread: Int) -> UnsafeMutablePointer<Float>
+
+    /// The tile is written, and the weights of its rows are not needed any more. Called on the thread that made it.
+    func tileFinished(_ parameter: Parameter, rows: Range<Int>, gradient: UnsafeMutablePointer<Float>, thread: Int)
+
+    /// All tiles of a bucket are written. Called on the main thread.
+    func bucketFinished(_ parameter: Parameter, rows: Range<Int>) throws
+
+    /// The gradients of all small parameters are written, laid out as the table's first `smallCount` floats. Main thread.
+    func smallFinished(_ gradients: UnsafeMutableBufferPointer<Float>) throws
+}

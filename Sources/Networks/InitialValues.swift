@@ -1,0 +1,37 @@
+import Kernels
+package import Tensors
+
+extension NetworkConfiguration {
+    /// Writes the parameters' initial values: a pure function of the seed, whatever the number of ranks or threads.
+    /// - Parameters:
+    ///   - parameters: `table.count` floats, overwritten.
+    package func initialize(_ parameters: UnsafeMutablePointer<Float>, seed: UInt64, team: WorkerTeam) {
+        let table = self.table
+        for (number, parameter) in table.parameters.enumerated() {
+            let start = parameters + parameter.range.lowerBound
+            let isBias = parameter.shape.count == 1
+            if isBias {
+                let value: Float = initialValues == .he ? 0 : 0.1
+                UnsafeMutableBufferPointer(start: start, count: parameter.count).update(repeating: value)
+                continue
+            }
+            let random = CounterRandom(seed: seed, stream: UInt64(number))
+            let deviation = deviation(of: parameter)
+            let block = 1 << 16
+            team.forEach((parameter.count + block - 1) / block) { item, _ in
+                let range = item * block..<min(parameter.count, (item + 1) * block)
+                RandomFill.truncatedNormal(
+                    random, start: range.lowerBound, deviation: deviation,
+                    into: UnsafeMutableBufferPointer(start: start + range.lowerBound, count: range.count))
+            }
+        }
+    }
+
+    private func deviation(of parameter: Parameter) -> Float {
+        guard initialValues == .he else { return 0.1 }
+        let inputs = Float(parameter.shape.dropLast().reduce(1, *))
+        let gain: Float = parameter.name == "fc2.weight" ? 1 : 2
+        // Cutting at two deviations leaves a standard deviation of 0.8796 (the truncated normal's); divide it out.
+        return (gain / inputs).squareRoot() / 0.879_625_66
+    }
+}

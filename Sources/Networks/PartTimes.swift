@@ -1,0 +1,26 @@
+import Tensors
+
+/// The parts of a step a network spends time in.
+package enum NetworkPart: Int, Sendable, CaseIterable {
+    case convolutionForward, dense1Forward, dense2, dense1Backward, convolutionBackward
+}
+
+/// Seconds spent in each part, added up until reset.
+package struct PartTimes: Sendable {
+    private var seconds = [Double](repeating: 0, count: NetworkPart.allCases.count)
+
+    package init() {}
+
+    package subscript(part: NetworkPart) -> Double { seconds[part.rawValue] }
+
+    package mutating func reset() {
+        for index in seconds.indices { seconds[index] = 0 }
+    }
+
+    /// Runs `body` and adds its duration to `part`.
+    mutating func measure(_ part: NetworkPart, _ body: () -> Void) {
+        let start = Stopwatch.now
+        body()
+        seconds[part.rawValue] += Stopwatch.now - start
+    }
+}

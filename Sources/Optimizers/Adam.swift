@@ -1,0 +1,80 @@
+import Kernels
+package import Tensors
+
+/// Adam (Kingma and Ba, 2015) in TensorFlow 1's form, elementwise, so that it can run tile by tile and on a part of the weights.
+///
+/// `@unchecked Sendable`: threads update disjoint ranges between two calls of `beginStep`.
+package final class Adam: @unchecked Sendable {
+    package struct Configuration: Sendable, Codable, Equatable {
+        package var learningRate: Double
+        package var beta1: Double
+        package var beta2: Double
+        package var epsilon: Double
+
+        /// The question's values: 1e-4, and TensorFlow's defaults.
+        package init(learningRate: Double = 1e-4, beta1: Double = 0.9, beta2: Double = 0.999, epsilon: Double = 1e-8) {
+            self.learningRate = learningRate
+            self.beta1 = beta1
+            self.beta2 = beta2
+            self.epsilon = epsilon
+        }
+    }
+
+    package let configuration: Configuration
+    /// First moments, laid out as the parameters.
+    package let firstMoments: UnsafeMutablePointer<Float>
+    /// Second moments, laid out as the parameters.
+    package let secondMoments: UnsafeMutablePointer<Float>
+    /// Steps taken.
+    package private(set) var step: Int
+    private let weights: UnsafeMutablePointer<Float>
+    private var update: AdamUpdate
+
+    /// - Parameters:
+    ///   - weights: the parameters' arena, `table.count` floats.
+    ///   - arena: gives room for the two moments: `bytes(for:)`.
+    package init(
+        configuration: Configuration, weights: UnsafeMutablePointer<Float>, table: ParameterTable, arena: Arena
+    ) {
+        self.configuration = configuration
+        self.weights = weights
+        firstMoments = arena.carve(Float.self, count: table.count).baseAddress!
+        secondMoments = arena.carve(Float.self, count: table.count).baseAddress!
+        step = 0
+        update = Self.update(configuration, step: 1)
+    }
+
+    /// Bytes of arena that the moments need.
+    package static func bytes(for table: ParameterTable) -> Int { 2 * Arena.bytes(Float.self, count: table.count) }
+
+    /// Sets the number of steps taken, after loading moments.
+    package func restore(step: Int) { self.step = step }
+
+    /// Starts step `step + 1`: every weight is then to be updated once.
+    package func beginStep() {
+        step += 1
+        update = Self.update(configuration, step: step)
+    }
+
+    /// Updates the weights and moments of `range` (of the parameter arena) with its gradient, averaged already.
+    /// - Parameters:
+    ///   - gradient: `range.count` floats.
+    package func apply(_ range: Range<Int>, gradient: UnsafePointer<Float>) {
+        update.apply(
+            weights: weights + range.lowerBound, firstMoment: firstMoments + range.lowerBound,
+            secondMoment: secondMoments + range.lowerBound, gradient: gradient, count: range.count)
+    }
+
+    private static func update(_ configuration: Configuration, step: Int) -> AdamUpdate {
+        var (power1, power2) = (1.0, 1.0)
+        for _ in 0..<step {  // by products, not pow(): the same bits on every host
+            power1 *= configuration.beta1
+            power2 *= configuration.beta2
+            if power1 == 0 && power2 == 0 { break }
+        }
+        let rate = configuration.learningRate * (1 - power2).squareRoot() / (1 - power1)
+        return AdamUpdate(
+            rate: Float(rate), beta1: Float(configuration.beta1), beta2: Float(configuration.beta2),
+            epsilon: Float(configuration.epsilon))
+    }
+}

@@ -1,0 +1,55 @@
+import CLinux
+import Glibc
+
+/// The processors this process may run on, and pinning of threads to them.
+package enum Processors {
+    /// Bytes of an affinity mask: room for 8,192 processors, more than the kernel's own limit.
+    private static let capacity = 1024
+
+    /// Numbers of the processors in the affinity mask (sched_getaffinity), ascending; never empty.
+    package static func allowed() -> [Int] {
+        var mask = [UInt8](repeating: 0, count: capacity)
+        guard dtrain_get_affinity(&mask, capacity) > 0 else { return [0] }
+        return (0..<capacity * 8).filter { mask[$0 / 8] & (1 << UInt8($0 % 8)) != 0 }
+    }
+
+    /// Pins the calling thread to one processor (sched_setaffinity); a refusal is ignored, as it costs speed only.
+    package static func pin(to processor: Int) { restrict(to: [processor]) }
+
+    /// Lets the calling thread run on these processors only.
+    package static func restrict(to processors: [Int]) {
+        var mask = [UInt8](repeating: 0, count: capacity)
+        for processor in processors where processor < capacity * 8 {
+            mask[processor / 8] |= 1 << UInt8(processor % 8)
+        }
+        _ = dtrain_set_affinity(mask, capacity)
+    }
+
+    /// The processor's model name as the kernel gives it (/proc/cpuinfo).
+    package static var modelName: String {
+        cpuinfoField("model name") ?? "unknown processor"
+    }
+
+    /// Which of the features that this build was compiled for the processor lacks; empty when all is well.
+    package static func missingFeatures() -> [String] {
+        #if arch(x86_64)
+            guard let flags = cpuinfoField("flags") else { return [] }
+            let present = Set(flags.split(separator: " ").map(String.init))
+            return ["avx2", "fma", "bmi2", "f16c"].filter { !present.contains($0) }
+        #else
+            return []
+        #endif
+    }
+
+    private static func cpuinfoField(_ name: String) -> String? {
+        guard let file = fopen("/proc/cpuinfo", "r") else { return nil }
+        defer { fclose(file) }
+        var line = [CChar](repeating: 0, count: 8192)
+        while fgets(&line, Int32(line.count), file) != nil {
+            let text = String(decoding: line.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+            guard text.hasPrefix(name), let colon = text.firstIndex(of: ":") else { continue }
+            return String(text[text.index(after: colon)...].drop { $0 == " " }.prefix { $0 != "\n" })
+        }
+        return nil
+    }
+}
