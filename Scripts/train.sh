@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Sets the machine up, builds dtrain and trains: mpirun -np 4 dtrain.
+#
+# Usage: Scripts/train.sh [dtrain arguments]        with none, the defaults below
+#   DTRAIN_RANKS=N   number of ranks (4)
+# Exits with dtrain's status. Paths in the arguments are relative to the directory it is called from.
+set -euo pipefail
+# shellcheck source=Scripts/setup.sh
+source "$(dirname -- "${BASH_SOURCE[0]}")/setup.sh"
+
+default_arguments=(--steps 60)
+ranks=${DTRAIN_RANKS:-4}
+[[ $ranks =~ ^[1-9][0-9]*$ ]] || fail "DTRAIN_RANKS=$ranks is not a number of ranks. hint: DTRAIN_RANKS=4 Scripts/train.sh"
+
+arguments=("$@")
+(($#)) || arguments=("${default_arguments[@]}")
+
+set_up
+swift build --package-path "$root" -c release --product dtrain >&2
+dtrain=$root/.build/release/dtrain
+
+say "running: mpirun -np $ranks dtrain ${arguments[*]}"
+status=0
+run_ranks "$ranks" "$dtrain" "${arguments[@]}" || status=$?
+((status == 0)) || exit "$status"
+
+cat >&2 <<END
+
+Next:
+  Scripts/train.sh --resume auto --steps 200         go on from the newest checkpoint
+  Scripts/train.sh --data DIR --steps 1000           train on ICVL (DIR holds Training/ and Testing/)
+  $dtrain synth OUT --frames 2000 --test-frames 200    write a data set of synthetic hands in ICVL's format
+  $dtrain inspect CHECKPOINT                           what a checkpoint holds
+  $dtrain --help                                       everything else
+  Scripts/install.sh                                 install, so that 'mpirun -np 4 dtrain' works anywhere
+  Scripts/test.sh                                    all tests
+END
