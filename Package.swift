@@ -66,5 +66,7 @@ let package = Package(
         .executableTarget(name: "mpi-probe", dependencies: ["Collectives"], swiftSettings: settings),
         tests("HandData", ["Tensors"]),
 
+        module("TestSupport"),
+        tests("Collectives", ["TestSupport", "mpi-probe"]),
     ]
 )
