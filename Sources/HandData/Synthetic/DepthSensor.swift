@@ -49,21 +49,21 @@ struct DepthSensor: Sendable {
         let noise = approximateNormal(bits)
         if depth == DepthBuffer.empty {
             // Beside the hand: now and then the outline spills over.
-            return chance < 0.12 ? quantised(nearest + noise * 4) : Self.background
+            return chance < 0.04 ? quantised(nearest + noise * 3) : Self.background
         }
         var deviation = 0.6 + 9.5e-6 * depth * depth
         var value = depth
         if farthest - depth > Self.edgeStep || depth - nearest > Self.edgeStep {
             if farthest == DepthBuffer.empty {
-                if chance < 0.22 { return Self.background }
-                if chance < 0.25 { return 0 }
+                if chance < 0.11 { return Self.background }
+                if chance < 0.13 { return 0 }
                 // Flying pixels: light from hand and background mixed.
-                if chance < 0.29 { value += 6 + 900 * (chance - 0.25) }
+                if chance < 0.16 { value += 6 + 1000 * (chance - 0.13) }
             } else {
                 if chance < 0.04 { return 0 }
-                if chance < 0.24 {
+                if chance < 0.2 {
                     let other = farthest - depth > Self.edgeStep ? farthest : nearest
-                    value = interpolate(depth, other, (chance - 0.04) * 4)
+                    value = interpolate(depth, other, (chance - 0.04) * 5)
                 }
             }
             deviation *= 1.8

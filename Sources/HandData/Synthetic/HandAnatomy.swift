@@ -2,32 +2,36 @@
 /// y towards the fingers, z out of the palm (towards a camera the palm faces).
 ///
 /// Index order of digits everywhere: thumb, index, middle, ring, pinky.
-/// An ICVL finger joint is the middle of a phalanx, not an articulation: the label's "root" lies halfway along the proximal
-/// phalanx. So articulations and phalanges are modelled and labels derived from them. Lengths are solved from the bone lengths
-/// of the ICVL test labels' extended fingers (root-mid = half proximal + half middle; mid-tip = half middle + 0.6 distal).
+/// An ICVL finger joint lies within a phalanx, not at an articulation: the label's "root" lies 0.42 along the proximal phalanx,
+/// "mid" halfway along the middle one, "tip" 0.6 along the distal one. So articulations and phalanges are modelled and labels derived from them. Lengths are solved from the bone lengths
+/// of the ICVL test labels' extended fingers (root-mid = 0.58 proximal + 0.5 middle; mid-tip = 0.5 middle + 0.6 distal).
 enum HandAnatomy {
     /// Knuckles (metacarpophalangeal articulations), of index to pinky; the thumb's entry is its carpometacarpal articulation.
     static let bases: [5 of Vector3] = [
-        Vector3(-7, -23, 6), Vector3(-21, 31.5, -4.5), Vector3(-6.5, 33, -5.5), Vector3(7.5, 26, -4), Vector3(20, 18, -2.5),
+        Vector3(-9, -24, 9), Vector3(-24.7, 35.7, -4.5), Vector3(-7, 37.5, -5), Vector3(7.3, 31.7, -4),
+        Vector3(22.8, 22.2, -2),
     ]
 
     /// Lengths of the three phalanges of each digit; of the thumb: metacarpal, proximal, distal.
     static let phalanges: [5 of Vector3] = [
-        Vector3(39, 29, 19), Vector3(38, 20.5, 15), Vector3(44, 24.5, 16), Vector3(38.5, 23.5, 15.5),
-        Vector3(30.5, 17, 17),
+        Vector3(38, 26, 20), Vector3(33, 20.5, 15), Vector3(38, 24.5, 16), Vector3(33.2, 23.5, 15.5),
+        Vector3(26.4, 17, 17),
     ]
 
     /// Radius of the flesh at the four points of each digit: base, two articulations, fingertip.
     static let radii: [5 of SIMD4<Float>] = [
-        SIMD4(13, 9.2, 8.3, 6.6), SIMD4(8.6, 7.5, 6.7, 5.6), SIMD4(8.8, 7.7, 6.8, 5.8), SIMD4(8.4, 7.3, 6.5, 5.5),
-        SIMD4(7.4, 6.3, 5.7, 4.8),
+        SIMD4(10.8, 9.6, 8.8, 6.8), SIMD4(9, 8, 7.1, 5.9), SIMD4(9, 8.2, 7.2, 6.1), SIMD4(8.7, 7.8, 6.9, 5.8),
+        SIMD4(7.8, 6.8, 6, 5),
     ]
 
     /// Direction of each extended finger in the palm's plane, degrees from y towards x, without abduction; the thumb's is unused.
     static let restSplay: [5 of Float] = [0, -12, -3, 3, 16]
 
     /// Where along each phalanx its label lies.
-    static let labelFractions = Vector3(0.5, 0.5, 0.6)
+    static let labelFractions: [5 of Vector3] = [
+        Vector3(0.5, 0.5, 0.62), Vector3(0.42, 0.5, 0.6), Vector3(0.42, 0.5, 0.6), Vector3(0.42, 0.5, 0.6),
+        Vector3(0.42, 0.5, 0.6),
+    ]
 
     /// How far towards the volar (palm) side of the bone a finger's label lies.
     static let labelVolarOffset: Float = 1.5

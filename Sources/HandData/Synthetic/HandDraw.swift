@@ -45,11 +45,11 @@ enum HandDraw {
     private static func place(_ skeleton: inout HandSkeleton, _ random: inout SequentialRandom) {
         let depth =
             random.chance(0.44)
-            ? random.gaussian(402, 9, within: 375...430) : random.gaussian(328, 27, within: 270...415)
+            ? random.gaussian(405, 9, within: 375...430) : random.gaussian(324, 29, within: 270...415)
         let far = (depth - 361) / 43.7
-        let u = random.gaussian(167.4 + 17.1 * far, 13, within: 115...210)
+        let u = random.gaussian(166.8 + 18 * far, 17, within: 115...210)
         let v = random.gaussian(138.4 - 4.8 * far, 7, within: 115...175)
-        let aside = (u - 167.4 - 17.1 * far) / 14
+        let aside = (u - 166.8 - 18 * far) / 17
         // Leaning: skewed to the left, as an elbow allows.
         var lean = random.gaussian(0, 11)
         lean = lean < 0 ? lean * 1.25 + 2 : lean * 0.7 + 2
@@ -82,7 +82,7 @@ enum HandDraw {
 
     /// The forearm leaves downwards and away from the camera, within what the wrist allows.
     private static func drawForearm(_ skeleton: inout HandSkeleton, _ random: inout SequentialRandom) {
-        let towardsElbow = Vector3(random.gaussian(0.08, 0.12), 0.8, random.gaussian(0.55, 0.12))
+        let towardsElbow = Vector3(random.gaussian(0.08, 0.12), 0.65, random.gaussian(0.7, 0.15))
         skeleton.extendForearm(towards: towardsElbow)
     }
 

@@ -39,9 +39,9 @@ extension DepthBuffer {
             farthest: farthest)
         // Pads at the roots of the fingers close the gaps between neighbours.
         for digit in 1..<4 {
-            let left = interpolate(hand.points[4 * digit], hand.points[4 * digit + 1], 0.22)
-            let right = interpolate(hand.points[4 * digit + 4], hand.points[4 * digit + 5], 0.22)
-            draw(from: left, radius: 7.6 * thickness, to: right, radius: 7.4 * thickness, farthest: farthest)
+            let left = interpolate(hand.points[4 * digit], hand.points[4 * digit + 1], 0.4)
+            let right = interpolate(hand.points[4 * digit + 4], hand.points[4 * digit + 5], 0.42)
+            draw(from: left, radius: 7.2 * thickness, to: right, radius: 6.8 * thickness, farthest: farthest)
         }
     }
 
@@ -52,8 +52,8 @@ extension DepthBuffer {
         let index = hand.points[4]
         let inner = interpolate(hand.wrist, interpolate(index, hand.points[8], 0.5), 0.42) + hand.outward * (3 * hand.scale)
         draw(
-            from: interpolate(base, hand.wrist, 0.2), radius: 12.5 * thickness, to: interpolate(base, knuckle, 0.62),
-            radius: 12 * thickness, farthest: farthest)
+            from: interpolate(base, hand.wrist, 0.2), radius: 11 * thickness, to: interpolate(base, knuckle, 0.6),
+            radius: 10.8 * thickness, farthest: farthest)
         for fold in 0..<5 {
             let share = Float(fold) / 4
             let onThumb = interpolate(base, knuckle, 0.4 + 0.48 * share)
@@ -71,7 +71,7 @@ extension DepthBuffer {
         for strand in -1...1 {
             let offset = side * (Float(strand) * hand.scale)
             draw(
-                from: hand.wrist + offset * 12.5, radius: 13 * thickness, to: hand.elbow + offset * 19, radius: 22 * thickness,
+                from: hand.wrist + offset * 11, radius: 11.5 * thickness, to: hand.elbow + offset * 18, radius: 19 * thickness,
                 farthest: farthest)
         }
     }

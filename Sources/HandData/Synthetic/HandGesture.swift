@@ -81,7 +81,7 @@ extension HandPose {
         fingers = [4 of Finger](repeating: resting)
         let openness = random.gaussian(0, 1)
         // What all fingers share: a hand is held more or less relaxed.
-        let relaxation = abs(random.gaussian(0, 7))
+        let relaxation = abs(random.gaussian(0, 6))
         let fanning = SIMD4<Float>(-5, -1.5, 1.5, 6)
         for finger in 0..<4 {
             let curl = gesture.curls[finger]
@@ -89,11 +89,11 @@ extension HandPose {
             let metacarpophalangeal: Float
             let proximal: Float
             if folded {
-                metacarpophalangeal = random.gaussian(70, 11)
-                proximal = random.gaussian(98, 8)
+                metacarpophalangeal = random.gaussian(74, 9)
+                proximal = random.gaussian(83, 9)
             } else {
-                metacarpophalangeal = 6 + relaxation * 0.8 + curl * 75 + random.gaussian(0, 5 + 12 * curl)
-                proximal = 5 + relaxation + curl * 105 + abs(random.gaussian(0, 5 + 12 * curl))
+                metacarpophalangeal = 4 + relaxation * 0.6 + curl * 75 + random.gaussian(0, 5 + 12 * curl)
+                proximal = 3 + relaxation * 0.9 + curl * 105 + abs(random.gaussian(0, 5 + 12 * curl))
             }
             fingers[finger] = Finger(
                 abduction: fanning[finger] * (0.6 + 0.8 * openness) + random.gaussian(0, 2.2),
@@ -104,14 +104,14 @@ extension HandPose {
         switch gesture.thumb {
         case .out:
             thumb = Thumb(
-                radialAbduction: random.gaussian(64, 8), palmarAbduction: random.gaussian(17, 9),
-                pronation: random.gaussian(2, 8), metacarpophalangeal: random.gaussian(14, 9),
+                radialAbduction: random.gaussian(67, 7), palmarAbduction: random.gaussian(10, 8),
+                pronation: random.gaussian(8, 8), metacarpophalangeal: random.gaussian(18, 9),
                 interphalangeal: random.gaussian(5, 10))
         case .rested, .meets:
             thumb = Thumb(
-                radialAbduction: random.gaussian(52, 9), palmarAbduction: random.gaussian(24, 9),
-                pronation: random.gaussian(5, 9), metacarpophalangeal: random.gaussian(24, 10),
-                interphalangeal: random.gaussian(16, 12))
+                radialAbduction: random.gaussian(62, 8), palmarAbduction: random.gaussian(13, 8),
+                pronation: random.gaussian(15, 9), metacarpophalangeal: random.gaussian(28, 10),
+                interphalangeal: random.gaussian(14, 12))
         case .across:
             thumb = Thumb(
                 radialAbduction: random.gaussian(42, 7), palmarAbduction: random.gaussian(42, 7),

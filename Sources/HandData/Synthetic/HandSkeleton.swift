@@ -70,7 +70,7 @@ extension HandSkeleton {
         let (pronationSine, pronationCosine) = sineAndCosine(thumb.pronation.degrees)
         let metacarpal = Vector3(-radialSine * palmarCosine, radialCosine * palmarCosine, palmarSine)
         // The pulp faces the other fingers, and the palm the more the thumb is pronated.
-        let rest = Vector3(1, 0.2, -0.15).perpendicular(to: metacarpal).normalized()
+        let rest = Vector3(1, 0.2, -0.25).perpendicular(to: metacarpal).normalized()
         let side = metacarpal.cross(rest)
         let volar = rest * pronationCosine + side * pronationSine
         setDigit(
@@ -92,7 +92,7 @@ extension HandSkeleton {
             let direction = extended * cosine + volar * sine
             let normal = volar * cosine - extended * sine
             joints[1 + 3 * digit + bone] =
-                point + direction * (bones[bone] * HandAnatomy.labelFractions[bone]) + normal * (labelOffset * scale)
+                point + direction * (bones[bone] * HandAnatomy.labelFractions[digit][bone]) + normal * (labelOffset * scale)
             point += direction * bones[bone]
             points[4 * digit + bone + 1] = point
         }

@@ -23,6 +23,7 @@ extension HandSkeleton {
 
         for digit in 0..<5 {
             let bones = HandAnatomy.phalanges[digit]
+            let fractions = HandAnatomy.labelFractions[digit]
             let labels = (joints[1 + 3 * digit], joints[2 + 3 * digit], joints[3 + 3 * digit])
             let base: Vector3
             if digit == 0 {
@@ -30,28 +31,28 @@ extension HandSkeleton {
             } else {
                 // The knuckle: the model's, moved so that the proximal phalanx keeps about its length to the label.
                 let model = placed(HandAnatomy.bases[digit])
-                let half = bones.x * HandAnatomy.labelFractions.x * scale
+                let half = bones.x * fractions.x * scale
                 base = labels.0 + (model - labels.0).normalized(or: -along) * half
             }
             let inner = Self.articulation(
                 labels.0, labels.1, before: labels.0 - base, after: labels.2 - labels.1,
-                share: bones.x / (bones.x + bones.y))
-            let lastShare = bones.y * 0.5 / (bones.y * 0.5 + bones.z * HandAnatomy.labelFractions.z)
+                share: bones.x * (1 - fractions.x) / (bones.x * (1 - fractions.x) + bones.y * fractions.y))
+            let lastShare = bones.y * (1 - fractions.y) / (bones.y * (1 - fractions.y) + bones.z * fractions.z)
             let outer = Self.articulation(
                 labels.1, labels.2, before: labels.1 - inner, after: labels.2 - labels.1, share: lastShare)
             points[4 * digit] = base
             points[4 * digit + 1] = inner
             points[4 * digit + 2] = outer
             points[4 * digit + 3] =
-                labels.2 + (labels.2 - outer).normalized(or: along) * (bones.z * (1 - HandAnatomy.labelFractions.z) * scale)
+                labels.2 + (labels.2 - outer).normalized(or: along) * (bones.z * (1 - fractions.z) * scale)
         }
-        extendForearm(towards: Vector3(0.08, 0.8, 0.55))
+        extendForearm(towards: Vector3(0.08, 0.65, 0.7))
     }
 
     /// Sum over the fingers of the distance from palm to root label, mm, in the model's open hand.
     private static let modelReach: Float = (1..<5).reduce(0) { sum, digit in
         let (sine, cosine) = sineAndCosine(HandAnatomy.restSplay[digit].degrees)
-        let half = HandAnatomy.phalanges[digit].x * HandAnatomy.labelFractions.x
+        let half = HandAnatomy.phalanges[digit].x * HandAnatomy.labelFractions[digit].x
         return sum + (HandAnatomy.bases[digit] + Vector3(sine, cosine, 0) * half).length
     }
 

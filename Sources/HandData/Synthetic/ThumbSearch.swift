@@ -65,7 +65,7 @@ extension HandSkeleton {
                 // In front of the middle phalanges of index and middle finger.
                 let target =
                     (trial.points[5] + trial.points[6] + trial.points[9] + trial.points[10]) * 0.25
-                    + Vector3(0, 0, touch * 1.15)
+                    + Vector3(0, 0, touch * 0.95)
                 let gap = trial.points[3] - target
                 sum += gap.dot(gap) * 0.5
             case .out, .rested, .across: break
