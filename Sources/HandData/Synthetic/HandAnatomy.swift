@@ -8,7 +8,7 @@
 enum HandAnatomy {
     /// Knuckles (metacarpophalangeal articulations), of index to pinky; the thumb's entry is its carpometacarpal articulation.
     static let bases: [5 of Vector3] = [
-        Vector3(-9, -24, 9), Vector3(-24.7, 35.7, -4.5), Vector3(-7, 37.5, -5), Vector3(7.3, 31.7, -4),
+        Vector3(-9, -24, 7.5), Vector3(-24.7, 35.7, -4.5), Vector3(-7, 37.5, -5), Vector3(7.3, 31.7, -4),
         Vector3(22.8, 22.2, -2),
     ]
 
@@ -25,7 +25,7 @@ enum HandAnatomy {
     ]
 
     /// Direction of each extended finger in the palm's plane, degrees from y towards x, without abduction; the thumb's is unused.
-    static let restSplay: [5 of Float] = [0, -12, -3, 3, 16]
+    static let restSplay: [5 of Float] = [0, -14, -3, 3, 19]
 
     /// Where along each phalanx its label lies.
     static let labelFractions: [5 of Vector3] = [

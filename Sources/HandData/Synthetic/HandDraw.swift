@@ -36,7 +36,7 @@ enum HandDraw {
         for digit in 0..<5 { lengths[digit] = random.gaussian(1, 0.02, within: 0.94...1.06) }
         let girth = random.gaussian(1, 0.06, within: 0.86...1.16)
         var skeleton = HandSkeleton(pose: pose, scale: scale, lengths: lengths, girth: girth)
-        skeleton.settleThumb(&pose.thumb, for: gesture.thumb, length: lengths[0])
+        skeleton.settleThumb(&pose.thumb, for: gesture, length: lengths[0])
         place(&skeleton, &random)
         return skeleton
     }
@@ -82,7 +82,7 @@ enum HandDraw {
 
     /// The forearm leaves downwards and away from the camera, within what the wrist allows.
     private static func drawForearm(_ skeleton: inout HandSkeleton, _ random: inout SequentialRandom) {
-        let towardsElbow = Vector3(random.gaussian(0.08, 0.12), 0.65, random.gaussian(0.7, 0.15))
+        let towardsElbow = Vector3(random.gaussian(0.12, 0.12), 0.5, random.gaussian(0.85, 0.12))
         skeleton.extendForearm(towards: towardsElbow)
     }
 
@@ -91,7 +91,7 @@ enum HandDraw {
         var pose = HandPose(HandGesture.all[0], &random)
         let lengths = [5 of Float](repeating: 1)
         var skeleton = HandSkeleton(pose: pose, scale: 0.95, lengths: lengths, girth: 1)
-        skeleton.settleThumb(&pose.thumb, for: .rested, length: 1)
+        skeleton.settleThumb(&pose.thumb, for: HandGesture.all[0], length: 1)
         turn(&skeleton, roll: 0, pitch: -8, yaw: 5, palm: Vector3(10, 35, 380))
         drawForearm(&skeleton, &random)
         return skeleton
@@ -99,11 +99,11 @@ enum HandDraw {
 }
 
 extension HandSkeleton {
-    /// Sets the elbow: in direction `target` (camera space), as far as the wrist turns: half of the way from the hand's own
+    /// Sets the elbow: in direction `target` (camera space), as far as the wrist turns: most of the way from the hand's own
     /// direction, at most 50 degrees off it.
     mutating func extendForearm(towards target: Vector3) {
         let straight = -along
-        var direction = (straight + target.normalized()).normalized(or: straight)
+        var direction = (straight + target.normalized() * 1.6).normalized(or: straight)
         let cosine = direction.dot(straight)
         let limit: Float = 0.643  // cos 50 degrees
         if cosine < limit {

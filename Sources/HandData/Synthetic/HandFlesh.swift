@@ -50,13 +50,13 @@ extension DepthBuffer {
         let base = hand.points[0]
         let knuckle = hand.points[1]
         let index = hand.points[4]
-        let inner = interpolate(hand.wrist, interpolate(index, hand.points[8], 0.5), 0.42) + hand.outward * (3 * hand.scale)
+        let inner = interpolate(hand.wrist, interpolate(index, hand.points[8], 0.5), 0.36) + hand.outward * (2 * hand.scale)
         draw(
-            from: interpolate(base, hand.wrist, 0.2), radius: 11 * thickness, to: interpolate(base, knuckle, 0.6),
+            from: interpolate(base, hand.wrist, 0.4), radius: 9.5 * thickness, to: interpolate(base, knuckle, 0.6),
             radius: 10.8 * thickness, farthest: farthest)
         for fold in 0..<5 {
             let share = Float(fold) / 4
-            let onThumb = interpolate(base, knuckle, 0.4 + 0.48 * share)
+            let onThumb = interpolate(base, knuckle, 0.2 + 0.68 * share)
             let onPalm = interpolate(inner, interpolate(hand.wrist, index, 0.86), share)
             draw(
                 from: onThumb, radius: (10.5 - 4 * share) * thickness, to: onPalm, radius: (10 - 2.5 * share) * thickness,

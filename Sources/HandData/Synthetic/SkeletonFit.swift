@@ -46,7 +46,7 @@ extension HandSkeleton {
             points[4 * digit + 3] =
                 labels.2 + (labels.2 - outer).normalized(or: along) * (bones.z * (1 - fractions.z) * scale)
         }
-        extendForearm(towards: Vector3(0.08, 0.65, 0.7))
+        extendForearm(towards: Vector3(0.12, 0.5, 0.85))
     }
 
     /// Sum over the fingers of the distance from palm to root label, mm, in the model's open hand.

@@ -95,7 +95,7 @@ package struct SyntheticHands: Sendable {
             buffer.camera.width == width && buffer.camera.height == height, "scratch memory is of another frame size")
         buffer.clear()
         // ICVL's frames are cut behind the hand; the forearm vanishes somewhere.
-        let farthest = skeleton.joints[0].z + (random.chance(0.7) ? random.uniform(18...45) : random.uniform(45...150))
+        let farthest = skeleton.joints[0].z + random.uniform(25...random.uniform(40...150))
         buffer.draw(skeleton, farthest: farthest)
         DepthSensor(random: CounterRandom(seed: ~seed, stream: index)).read(buffer, into: depth)
     }

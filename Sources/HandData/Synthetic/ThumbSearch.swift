@@ -50,21 +50,23 @@ extension HandSkeleton {
     /// Moves the thumb out of the fingers' flesh and, for a gesture in which it meets a fingertip, its pulp onto that tip.
     ///
     /// The hand is in its own frame. The points of the thumb and its labels change; so does `thumb`.
-    mutating func settleThumb(_ thumb: inout HandPose.Thumb, for gesture: HandGesture.Thumb, length: Float) {
+    mutating func settleThumb(_ thumb: inout HandPose.Thumb, for gesture: HandGesture, length: Float) {
         let initial = thumb
         var trial = self
         let touch: Float = (HandAnatomy.radii[0].w + HandAnatomy.radii[1].w) * scale * girth
+        // First point of the first folded finger; a gesture with the thumb over the fingers folds its neighbour too.
+        let folded = gesture.curls[0] > 0.9 ? 4 : gesture.curls[1] > 0.9 ? 8 : 12
         func cost(_ candidate: HandPose.Thumb) -> Float {
             trial.setThumb(candidate, length: length)
             var sum = trial.thumbPenetration() * 4
-            switch gesture {
+            switch gesture.thumb {
             case .meets(let digit):
                 let gap = (trial.points[3] - trial.points[4 * digit + 3]).length - touch
                 sum += gap * gap
             case .over:
-                // In front of the middle phalanges of index and middle finger.
+                // In front of the middle phalanges of two folded fingers.
                 let target =
-                    (trial.points[5] + trial.points[6] + trial.points[9] + trial.points[10]) * 0.25
+                    (points[folded + 1] + points[folded + 2] + points[folded + 5] + points[folded + 6]) * 0.25
                     + Vector3(0, 0, touch * 0.95)
                 let gap = trial.points[3] - target
                 sum += gap.dot(gap) * 0.5
@@ -76,7 +78,7 @@ extension HandSkeleton {
                 candidate.interphalangeal - initial.interphalangeal)
             return sum + 0.004 * (change * change).sum()
         }
-        switch gesture {
+        switch gesture.thumb {
         case .meets, .over: break
         case .out, .rested, .across: if thumbPenetration() == 0 { return }
         }
