@@ -23,6 +23,7 @@ package enum PNG {
         package var description: String { "\(width)x\(height)" }
     }
 
+    private static let signature: [UInt8] = [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A]
     /// No allocation of the decoder may exceed this: a row, its window and its state need far less, and a forged
     /// chunk can ask for no more.
     private static let largestAllocation = 8 << 20
@@ -130,7 +131,6 @@ package enum PNG {
     static func check(_ code: Int32) throws(PNGError) {
         switch code {
         case 0: return
-        case Int32(SPNG_ESIGNATURE.rawValue): throw PNGError("not a PNG file")
         case SPNG_IO_EOF.rawValue, Int32(SPNG_EOF.rawValue), Int32(SPNG_EIDAT_TOO_SHORT.rawValue):
             throw PNGError("truncated PNG file")
         default: throw PNGError("damaged PNG file (\(String(cString: spng_strerror(code))))")
@@ -142,7 +142,8 @@ package enum PNG {
         let context: OpaquePointer
 
         init(_ bytes: UnsafeRawBufferPointer) throws(PNGError) {
-            guard bytes.count >= 8 else { throw PNGError(bytes.isEmpty ? "empty file" : "not a PNG file") }
+            guard !bytes.isEmpty else { throw PNGError("empty file") }
+            guard bytes.starts(with: PNG.signature) else { throw PNGError("not a PNG file") }
             var allocator = spng_alloc(
                 malloc_fn: { $0 > PNG.largestAllocation ? nil : malloc($0) },
                 realloc_fn: { $1 > PNG.largestAllocation ? nil : realloc($0, $1) },
