@@ -64,5 +64,7 @@ let package = Package(
             swiftSettings: settings),
         .executableTarget(name: "mpi-probe", dependencies: ["Collectives"], swiftSettings: settings),
 
+        tests("Checkpoints"),
+
     ]
 )
