@@ -99,7 +99,9 @@ func bytes(_ path: String) throws -> [UInt8] {
     Array(try Data(contentsOf: URL(fileURLWithPath: path)))
 }
 
+/// Puts a new file in the place of any old one. (Cutting the old one would make some file systems wait for the disk.)
 func put(_ bytes: [UInt8], _ path: String) throws {
+    unlink(path)
     try Data(bytes).write(to: URL(fileURLWithPath: path))
 }
 
