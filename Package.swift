@@ -65,9 +65,10 @@ let package = Package(
             ],
             swiftSettings: settings),
         .executableTarget(name: "mpi-probe", dependencies: ["Collectives"], swiftSettings: settings),
-        tests("HandData", ["Tensors"]),
-
         module("TestSupport"),
+
+        tests("HandData", ["Tensors"]),
         tests("Collectives", ["TestSupport", "mpi-probe"]),
+        tests("Checkpoints"),
     ]
 )
