@@ -28,8 +28,8 @@ program=$(printf '%q' "$dtrain")
 cat >&2 <<END
 
 Next:
-  # go on from the newest checkpoint
-  Scripts/train.sh --resume auto --steps 200
+  # go on from the newest checkpoint of a run (its directory is named above)
+  Scripts/train.sh --run-dir RUN --resume auto --steps 200
   # train on ICVL: DIR holds Training/ and Testing/
   Scripts/train.sh --data DIR --steps 1000
   # write a data set of synthetic hands in ICVL's format
