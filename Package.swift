@@ -63,6 +63,7 @@ let package = Package(
             ],
             swiftSettings: settings),
         .executableTarget(name: "mpi-probe", dependencies: ["Collectives"], swiftSettings: settings),
+        tests("HandData", ["Tensors"]),
 
     ]
 )
