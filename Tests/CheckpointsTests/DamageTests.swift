@@ -58,7 +58,7 @@ import Testing
     /// Every bit of `state.json`, and every 61st of the tensor files, one at a time.
     @Test("one bit flipped", arguments: [("model.safetensors", 61), ("state.json", 1)])
     func bitFlips(file: String, stride step: Int) throws {
-        let scratch = try Scratch()
+        let scratch = try Scratch(inMemory: true)
         let store = CheckpointStore(directory: scratch.path)
         let checkpoint = try write(store, step: 30, score: 1.5).checkpoint
         let path = "\(checkpoint.path)/\(file)"
