@@ -2,8 +2,8 @@ import Glibc
 
 /// Range, mean, spread and oddities of a tensor, gathered in one pass over pieces of any size.
 ///
-/// Everything but `count`, `zeroCount` and `nonFiniteCount` is over the finite elements. Sums are taken in Double of differences from
-/// the first finite element, so that a large mean does not drown a small spread.
+/// Everything but `count`, `zeroCount` and `nonFiniteCount` is over the finite elements. Sums are taken in Double of
+/// differences from the first finite element, so that a large mean does not drown a small spread.
 package struct TensorStatistics: Sendable {
     /// Elements seen.
     package private(set) var count = 0

@@ -16,7 +16,8 @@ import Testing
         try damage(path)
         let search = try store.newestGood()
         #expect(search.damaged.count == 1, comment, sourceLocation: sourceLocation)
-        #expect(search.damaged.first?.path.hasPrefix(store.path(ofStep: 30)) == true, comment, sourceLocation: sourceLocation)
+        let named = search.damaged.first?.path ?? ""
+        #expect(named.hasPrefix(store.path(ofStep: 30)), comment, sourceLocation: sourceLocation)
         try expectWhole(try #require(search.checkpoint, comment, sourceLocation: sourceLocation), step: 20)
         #expect(throws: CheckpointError.self, comment, sourceLocation: sourceLocation) {
             try Checkpoint.open(store.path(ofStep: 30))
