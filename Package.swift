@@ -64,6 +64,9 @@ let package = Package(
             ],
             swiftSettings: settings),
         .executableTarget(name: "mpi-probe", dependencies: ["Collectives"], swiftSettings: settings),
+        tests("HandData", ["Tensors"]),
 
+        module("TestSupport"),
+        tests("Collectives", ["TestSupport", "mpi-probe"]),
     ]
 )

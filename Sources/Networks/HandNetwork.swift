@@ -15,7 +15,7 @@ package final class HandNetwork {
     package let outputs: UnsafeMutablePointer<Float>
     /// (samples, hidden) of the last forward call.
     package let hidden: UnsafeMutablePointer<Float>
-    /// (samples, outputs): the gradient that reached the last layer before its head, after `backward`.
+    /// (samples, outputs): the gradient that reached the last layer before its head, after `beginBackward`.
     package let outputGradient: UnsafeMutablePointer<Float>
 
     /// Seconds spent in each part of the step since they were last reset.
@@ -23,11 +23,11 @@ package final class HandNetwork {
 
     private let team: WorkerTeam
     private let convolution: ConvolutionPool
-    /// (samples, flattened): pooled activations; `backward` leaves their gradient in the same place.
+    /// (samples, flattened): pooled activations; `finishBackward` leaves their gradient in the same place.
     private let pooled: UnsafeMutablePointer<Float>
     private let winners: UnsafeMutablePointer<UInt8>
-    /// (samples, hidden): gradient of the hidden layer's pre-activations.
-    private let hiddenGradient: UnsafeMutablePointer<Float>
+    /// (samples, hidden): gradient of the hidden layer's pre-activations, after `beginBackward`.
+    package let hiddenGradient: UnsafeMutablePointer<Float>
     /// (lanes, samples, hidden).
     private let partials: UnsafeMutablePointer<Float>
     /// Gradients of the small parameters, laid out as the table's first `smallCount`.
@@ -46,15 +46,15 @@ package final class HandNetwork {
     package static let tileCount = 1 << 17
 
     /// Bytes of arena that a network needs.
-    package static func bytes(_ configuration: NetworkConfiguration, maximumSamples: Int, team: WorkerTeam) -> Int {
+    package static func bytes(_ configuration: NetworkConfiguration, maximumSamples: Int, threads: Int) -> Int {
         let plan = Plan(configuration, samples: maximumSamples)
         return plan.floats.reduce(0) { $0 + Arena.bytes(Float.self, count: $1) }
             + Arena.bytes(UInt8.self, count: plan.winners)
-            + team.count * Arena.bytes(Float.self, count: plan.scratch)
+            + threads * Arena.bytes(Float.self, count: plan.scratch)
     }
 
     /// Carves a network from `arena`; parameters are zero until initialised or loaded.
-    /// - Precondition: `configuration.problem` is nil, and the arena has `bytes(_:maximumSamples:team:)` left.
+    /// - Precondition: `configuration.problem` is nil, and the arena has `bytes(_:maximumSamples:threads:)` left.
     package init(_ configuration: NetworkConfiguration, maximumSamples: Int, team: WorkerTeam, arena: Arena) {
         self.configuration = configuration
         self.maximumSamples = maximumSamples
@@ -171,6 +171,20 @@ package final class HandNetwork {
                 rectified: false, y: outputs)
         }
         configuration.head.forward(outputs, count: samples * units)
+    }
+
+    /// Pooled values of the last forward call that ReLU cut off.
+    package func deadPooledCount(samples: Int) -> Int {
+        let block = configuration.flattened
+        let counts = UnsafeMutablePointer<Int>.allocate(capacity: max(1, samples))
+        defer { counts.deallocate() }
+        team.forEach(samples) { sample, _ in
+            let codes = winners + sample * block
+            var count = 0
+            for index in 0..<block where codes[index] == ConvolutionPool.dead { count += 1 }
+            counts[sample] = count
+        }
+        return (0..<samples).reduce(0) { $0 + counts[$1] }
     }
 
     // MARK: Backward

@@ -11,6 +11,11 @@ package struct Parameter: Sendable, Equatable {
     package var count: Int { range.count }
     /// Values per row: the product of all dimensions but the first, as tiles are blocks of rows.
     package var rowLength: Int { shape.dropFirst().reduce(1, *) }
+
+    /// Elements of the arena that a block of rows takes.
+    package func elements(ofRows rows: Range<Int>) -> Range<Int> {
+        range.lowerBound + rows.lowerBound * rowLength..<range.lowerBound + rows.upperBound * rowLength
+    }
 }
 
 /// What a network declares of a parameter.

@@ -1,0 +1,76 @@
+import Glibc
+
+/// Directory operations with errors in words. None follows a symbolic link out of the tree it was given.
+enum Directories {
+    /// `mkdir(2)` with all missing parents; one that is there already is fine.
+    static func create(_ path: String) throws(CheckpointError) {
+        var prefix = ""
+        for part in path.split(separator: "/", omittingEmptySubsequences: false) {
+            prefix += part
+            if !prefix.isEmpty, !part.isEmpty, mkdir(prefix, 0o755) != 0, errno != EEXIST {
+                let code = errno
+                // mkdir under a read-only or foreign parent may fail for a directory that is there.
+                var status = stat()
+                guard stat(prefix, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
+                    throw .system("create the directory", prefix, code: code)
+                }
+            }
+            prefix += "/"
+        }
+        var status = stat()
+        guard stat(path, &status) == 0 else { throw .system("examine", path, code: errno) }
+        guard status.st_mode & S_IFMT == S_IFDIR else { throw .system("use as a directory", path, code: ENOTDIR) }
+    }
+
+    /// The names in a directory, sorted; nil when it is not there. `opendir(3)`, `readdir(3)`.
+    static func names(in path: String) throws(CheckpointError) -> [String]? {
+        guard let stream = opendir(path) else {
+            if errno == ENOENT { return nil }
+            throw .system("list the directory", path, code: errno)
+        }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while true {
+            errno = 0
+            guard let entry = readdir(stream) else { break }
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { field in
+                field.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        if errno != 0 { throw .system("list the directory", path, code: errno) }
+        return names.sorted()
+    }
+
+    /// Whether anything, a dangling symbolic link included, has this name.
+    static func exists(_ path: String) -> Bool {
+        var status = stat()
+        return lstat(path, &status) == 0
+    }
+
+    /// Removes a file, a link (not what it points at), or a directory with all in it. A name that is not there is fine.
+    static func remove(_ path: String) throws(CheckpointError) {
+        var status = stat()
+        guard lstat(path, &status) == 0 else {
+            if errno == ENOENT { return }
+            throw .system("examine", path, code: errno)
+        }
+        let isDirectory = status.st_mode & S_IFMT == S_IFDIR
+        if isDirectory {
+            for name in try names(in: path) ?? [] { try remove("\(path)/\(name)") }
+        }
+        guard (isDirectory ? rmdir(path) : unlink(path)) == 0 || errno == ENOENT else {
+            throw .system("remove", path, code: errno)
+        }
+    }
+
+    /// `rename(2)`.
+    static func move(_ source: String, to target: String) throws(CheckpointError) {
+        guard rename(source, target) == 0 else { throw .system("rename to \(target)", source, code: errno) }
+    }
+
+    /// `fsync(2)` of a directory: renames in it survive a power cut.
+    static func synchronize(_ path: String) throws(CheckpointError) {
+        try OpenFile.directory(path).synchronize()
+    }
+}

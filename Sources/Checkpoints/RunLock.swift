@@ -1,0 +1,130 @@
+import Glibc
+
+/// The lock of a run directory: a file with the holder's name in it, and `flock(2)` upon it.
+///
+/// `flock` decides where the file system has it, also over a network: the kernel gives it back when its holder dies, however it
+/// died. Where it is not supported, the record decides: a holder on this host that is gone is passed over, one on
+/// another host is believed.
+final class RunLock {
+    /// The holder that was found dead, if the lock was taken over.
+    let takenOverFrom: LockRecord?
+    private let path: String
+    private let file: OpenFile
+
+    private init(path: String, file: consuming OpenFile, takenOverFrom: LockRecord?) {
+        self.path = path
+        self.file = file
+        self.takenOverFrom = takenOverFrom
+    }
+
+    /// Removes the file, then closes it, which gives the lock back.
+    deinit {
+        if Self.isCurrent(file, path) { unlink(path) }
+    }
+
+    /// Takes the lock.
+    ///
+    /// - Parameter tryLock: 0 or an `errno`; tests put a file system without locks here.
+    /// - Throws: `.locked` naming the holder; `.system` where the file cannot be written.
+    static func acquire(
+        _ path: String, tryLock: (Int32) -> Int32 = RunLock.flockExclusively
+    ) throws(CheckpointError) -> RunLock {
+        // Another run may remove its lock between our open and our flock: then there is a new file to try.
+        for _ in 0..<100 {
+            if let lock = try attempt(path, tryLock) { return lock }
+        }
+        throw CheckpointError(.locked, path: path, "other runs keep taking this lock")
+    }
+
+    static func flockExclusively(_ descriptor: Int32) -> Int32 {
+        flock(descriptor, LOCK_EX | LOCK_NB) == 0 ? 0 : errno
+    }
+
+    /// One try; nil when the file vanished meanwhile.
+    private static func attempt(_ path: String, _ tryLock: (Int32) -> Int32) throws(CheckpointError) -> RunLock? {
+        let isNew: Bool
+        let file: OpenFile
+        do throws(CheckpointError) {
+            file = try .creating(path)
+            isNew = true
+        } catch {
+            guard error.kind == .system(code: EEXIST) else { throw error }
+            do throws(CheckpointError) {
+                file = try .updating(path)
+            } catch {
+                if error.kind == .missing { return nil }
+                throw error
+            }
+            isNew = false
+        }
+        switch tryLock(file.descriptor) {
+        case 0:
+            guard isCurrent(file, path) else { return nil }
+            let previous = record(in: file)
+            try write(.current(), to: file)
+            return RunLock(path: path, file: file, takenOverFrom: previous)
+        case EINTR:
+            return nil
+        case EWOULDBLOCK:
+            throw held(path, by: record(in: file))
+        case ENOLCK, ENOSYS, ENOTSUP, EINVAL:
+            return try attemptByRecord(path, file, isNew: isNew)
+        case let code:
+            throw .system("lock", path, code: code)
+        }
+    }
+
+    /// The same without `flock`: the creator of the file holds it, and a record can only be taken over from the dead.
+    private static func attemptByRecord(
+        _ path: String, _ file: consuming OpenFile, isNew: Bool
+    ) throws(CheckpointError) -> RunLock {
+        var previous: LockRecord?
+        if !isNew {
+            // A file without a record may be one whose creator is about to write it.
+            for _ in 0..<10 where previous == nil {
+                previous = record(in: file)
+                if previous == nil { usleep(50_000) }
+            }
+            if let previous, !previous.isStale {
+                throw held(
+                    path, by: previous,
+                    hint: "this file system has no locks to tell whether it still runs; if it does not, remove the file")
+            }
+        }
+        try write(.current(), to: file)
+        if !isNew {
+            // Of two that take over at once, the last to write has it.
+            usleep(100_000)
+            guard record(in: file) == .current() else { throw held(path, by: record(in: file)) }
+        }
+        return RunLock(path: path, file: file, takenOverFrom: previous)
+    }
+
+    private static func held(_ path: String, by holder: LockRecord?, hint: String? = nil) -> CheckpointError {
+        CheckpointError(
+            .locked, path: path, "another run uses this directory: \(holder?.description ?? "its process is not known")",
+            hint: hint ?? "wait for it, stop it, or choose another run directory")
+    }
+
+    /// Whether the open file is still the one that bears the name.
+    private static func isCurrent(_ file: borrowing OpenFile, _ path: String) -> Bool {
+        var named = stat()
+        guard let opened = try? file.status(), lstat(path, &named) == 0 else { return false }
+        return opened.st_dev == named.st_dev && opened.st_ino == named.st_ino
+    }
+
+    private static func record(in file: borrowing OpenFile) -> LockRecord? {
+        var bytes = [UInt8](repeating: 0, count: 1024)
+        var count = 0
+        bytes.withUnsafeMutableBytes { buffer in count = (try? file.read(at: 0, into: buffer)) ?? 0 }
+        return LockRecord(String(decoding: bytes[..<count], as: UTF8.self))
+    }
+
+    private static func write(_ record: LockRecord, to file: borrowing OpenFile) throws(CheckpointError) {
+        guard ftruncate(file.descriptor, 0) == 0, lseek(file.descriptor, 0, SEEK_SET) == 0 else {
+            throw .system("write", file.path, code: errno)
+        }
+        try file.write(Array(record.text.utf8))
+        try file.synchronize()
+    }
+}

@@ -1,0 +1,122 @@
+/// The ranks of one training, as seen by one of them.
+///
+/// Every collective must be entered by all ranks, in the same order, with matching counts. Results of `sum`, `maximum`,
+/// `broadcast` and `allgather` have the same bits on all ranks, and the same bits in every run with the same number of
+/// ranks. Calls block; they are made by one thread only (with MPI: the main thread). Buffers of one call do not
+/// overlap. Counts have no upper limit: what MPI cannot take at once is sent in pieces.
+package protocol Communicator: AnyObject {
+    /// This rank's number, `0 ..< size`.
+    var rank: Int { get }
+
+    /// The number of ranks.
+    var size: Int { get }
+
+    /// Where this rank runs among the nodes.
+    var place: NodePlace { get }
+
+    /// Bytes this rank has sent so far, counted by the formulas in `Traffic`, not measured on the wire.
+    var bytesSent: UInt64 { get }
+
+    /// Replaces each element by its sum over all ranks. `values` has the same count on all ranks.
+    func sum(_ values: UnsafeMutableBufferPointer<Float>) throws(CollectiveError)
+
+    /// Replaces each element by its sum over all ranks. `values` has the same count on all ranks.
+    func sum(_ values: UnsafeMutableBufferPointer<Double>) throws(CollectiveError)
+
+    /// Replaces each element by its largest value over all ranks. What a NaN gives is unspecified.
+    func maximum(_ values: UnsafeMutableBufferPointer<Double>) throws(CollectiveError)
+
+    /// Overwrites `bytes` on all ranks by those of rank `root`. The same count on all ranks.
+    func broadcast(_ bytes: UnsafeMutableRawBufferPointer, from root: Int) throws(CollectiveError)
+
+    /// Every rank's bytes, in rank order, on every rank. Lengths may differ and may be 0.
+    func allgather(_ bytes: [UInt8]) throws(CollectiveError) -> [[UInt8]]
+
+    /// Every rank's bytes, in rank order, on rank `root`; nil on the others. Lengths may differ and may be 0.
+    func gather(_ bytes: [UInt8], to root: Int) throws(CollectiveError) -> [[UInt8]]?
+
+    /// Sums `values` over the ranks and leaves part `rank` of the sum in `sums`.
+    ///
+    /// `values` is divided into `counts[0]`, `counts[1]`, ... elements in rank order; `sums` has `counts[rank]`
+    /// elements; `counts` is the same on all ranks and may contain zeros.
+    func reduceScatterSum(
+        _ values: UnsafeBufferPointer<Float>, counts: [Int], into sums: UnsafeMutableBufferPointer<Float>
+    ) throws(CollectiveError)
+
+    /// Joins every rank's `part` in rank order.
+    ///
+    /// `part` has `counts[rank]` elements; `whole` the sum of `counts`; `counts` is the same on all ranks.
+    func allgather(
+        _ part: UnsafeBufferPointer<Float>, counts: [Int], into whole: UnsafeMutableBufferPointer<Float>
+    ) throws(CollectiveError)
+
+    /// Sends `sendCounts[r]` elements to each rank r, and receives `receiveCounts[r]` from it; both lie in rank order.
+    ///
+    /// `sendCounts[r]` here is `receiveCounts[rank]` on rank r.
+    func alltoall(
+        _ values: UnsafeBufferPointer<Float>, sendCounts: [Int],
+        into received: UnsafeMutableBufferPointer<Float>, receiveCounts: [Int]
+    ) throws(CollectiveError)
+
+    /// Sends `bytes` to rank `destination`, which must call `receive` with the same count. May return only after that.
+    func send(_ bytes: UnsafeRawBufferPointer, to destination: Int) throws(CollectiveError)
+
+    /// Fills `bytes` with what rank `source` sends. Messages of one pair of ranks arrive in the order they were sent.
+    func receive(_ bytes: UnsafeMutableRawBufferPointer, from source: Int) throws(CollectiveError)
+
+    /// Waits until all ranks are here. A long wait sleeps rather than burns a core.
+    func barrier() throws(CollectiveError)
+
+    /// Ends the use of the library on this rank. All ranks call it, once, before a normal end and before an agreed
+    /// error exit.
+    func finish()
+
+    /// Ends all ranks at once, with this exit code, when they cannot be asked to agree.
+    func abort(exitCode: Int32) -> Never
+}
+
+/// One rank's reason to stop.
+package struct RankFailure: Equatable, Sendable {
+    package let rank: Int
+    package let message: String
+
+    package init(rank: Int, message: String) {
+        self.rank = rank
+        self.message = message
+    }
+}
+
+extension Communicator {
+    /// Lets all ranks learn of all failures, so that rank 0 can print them and all exit alike.
+    ///
+    /// Every rank calls it, with nil where nothing is wrong. The result is the same on all ranks, in rank order, and
+    /// empty when all is well, which costs one allreduce of a single number.
+    package func agree(_ failure: String?) throws(CollectiveError) -> [RankFailure] {
+        guard try maximum(failure == nil ? 0 : 1) > 0 else { return [] }
+        // The first byte tells "no failure" from a failure with an empty text.
+        let texts = try allgather(failure.map { [1] + Array($0.utf8) } ?? [0])
+        return texts.enumerated().compactMap { rank, text in
+            text[0] == 1 ? RankFailure(rank: rank, message: String(decoding: text.dropFirst(), as: UTF8.self)) : nil
+        }
+    }
+
+    /// The sum over all ranks of one number.
+    package func sum(_ value: Double) throws(CollectiveError) -> Double {
+        try reduced(value) { (buffer) throws(CollectiveError) in try self.sum(buffer) }
+    }
+
+    /// The largest over all ranks of one number.
+    package func maximum(_ value: Double) throws(CollectiveError) -> Double {
+        try reduced(value) { (buffer) throws(CollectiveError) in try self.maximum(buffer) }
+    }
+
+    private func reduced(
+        _ value: Double, _ reduce: (UnsafeMutableBufferPointer<Double>) throws(CollectiveError) -> Void
+    ) throws(CollectiveError) -> Double {
+        var value = value
+        try withUnsafeMutablePointer(to: &value) { (pointer) throws(CollectiveError) in
+            try reduce(UnsafeMutableBufferPointer(start: pointer, count: 1))
+        }
+        return value
+    }
+}

@@ -1,0 +1,26 @@
+import FoundationEssentials
+
+/// The way to the communicator that fits how this process was started.
+package enum Communicators {
+    /// Joins the ranks of this training: MPI under a launcher that started several processes, `Solo` otherwise.
+    ///
+    /// To be called once, on the main thread, after the command line was found good.
+    /// - Parameters:
+    ///   - environment: the variables by which the launcher is recognised.
+    ///   - maximumCount: most elements in one MPI call; lowered only by tests.
+    /// - Throws: `CollectiveError.launcherMismatch` when the launcher started several processes which MPI does not
+    ///   connect;
+    ///   `CollectiveError.mpi` and `.unsuitableLibrary` when the library cannot be started.
+    package static func start(
+        environment: [String: String] = ProcessInfo.processInfo.environment, maximumCount: Int = Int(Int32.max)
+    ) throws(CollectiveError) -> any Communicator {
+        let launcher = Launcher.detect(environment)
+        if launcher.isSingleProcess { return Solo() }
+        let communicator = try MPICommunicator(launcher: launcher, maximumCount: maximumCount)
+        if let mismatch = launcher.mismatch(size: communicator.size) {
+            communicator.finish()
+            throw mismatch
+        }
+        return communicator
+    }
+}

@@ -1,0 +1,107 @@
+import Glibc
+
+/// Where the threads of `Simulated` meet.
+///
+/// `@unchecked Sendable`: every mutable field is read and written only while `mutex` is held.
+final class Rendezvous: @unchecked Sendable {
+    /// What one rank brings to a collective. The pointers stay valid until `meet` returns to that rank.
+    struct Contribution {
+        var send = UnsafeRawBufferPointer(start: nil, count: 0)
+        var receive = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+        var counts: [Int] = []
+        var bytes: [UInt8] = []
+        var joined: UnsafeMutablePointer<[[UInt8]]>?
+    }
+
+    private struct Channel: Hashable {
+        let source: Int
+        let destination: Int
+    }
+
+    private let size: Int
+    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+    private let changed = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+    private var generation = 0
+    private var arrived: [Int: (call: String, contribution: Contribution)] = [:]
+    private var disagreement: String?
+    /// Why a rank has ended, by rank; nil as the reason of a normal end.
+    private var ended: [Int: String?] = [:]
+    private var messages: [Channel: [[UInt8]]] = [:]
+
+    init(size: Int) {
+        self.size = size
+        pthread_mutex_init(mutex, nil)
+        pthread_cond_init(changed, nil)
+    }
+
+    deinit {
+        pthread_cond_destroy(changed)
+        pthread_mutex_destroy(mutex)
+        changed.deallocate()
+        mutex.deallocate()
+    }
+
+    /// Waits for all ranks; the last one to come does the work of all, in rank order, and lets them go.
+    ///
+    /// - Parameters:
+    ///   - call: name and common counts of the collective, the same on all ranks or else an error on all of them.
+    ///   - combine: reads the contributions, in rank order, and writes through their `receive` pointers.
+    func meet(
+        rank: Int, call: String, _ contribution: Contribution, combine: ([Contribution]) -> Void
+    ) throws(CollectiveError) {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        let mine = generation
+        arrived[rank] = (call, contribution)
+        if arrived.count == size {
+            let inOrder = (0..<size).map { arrived[$0]! }
+            if Set(inOrder.map(\.call)).count > 1 {
+                disagreement = inOrder.enumerated().map { "rank \($0) \($1.call)" }.joined(separator: ", ")
+            } else {
+                combine(inOrder.map(\.contribution))
+            }
+            arrived.removeAll()
+            generation += 1
+            pthread_cond_broadcast(changed)
+        }
+        while generation == mine {
+            // The work is done once the generation has changed, whoever ends after it.
+            if let (peer, reason) = ended.min(by: { $0.key < $1.key }) {
+                arrived[rank] = nil
+                throw .peerEnded(call: call, peer: peer, reason: reason ?? "normally")
+            }
+            pthread_cond_wait(changed, mutex)
+        }
+        if let disagreement { throw .callsDiffer(disagreement) }
+    }
+
+    /// Leaves a message for another rank, without waiting.
+    func post(_ message: [UInt8], from source: Int, to destination: Int) {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        messages[Channel(source: source, destination: destination), default: []].append(message)
+        pthread_cond_broadcast(changed)
+    }
+
+    /// Takes the oldest message of another rank, and waits for it.
+    func take(from source: Int, to destination: Int) throws(CollectiveError) -> [UInt8] {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        let channel = Channel(source: source, destination: destination)
+        while messages[channel, default: []].isEmpty {
+            if let failed = ended.first(where: { $0.key == source || $0.value != nil }) {
+                throw .peerEnded(call: "receive", peer: failed.key, reason: failed.value ?? "normally")
+            }
+            pthread_cond_wait(changed, mutex)
+        }
+        return messages[channel]!.removeFirst()
+    }
+
+    /// Tells the others that this rank takes part no more, so that they do not wait for it.
+    func end(rank: Int, reason: String?) {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        ended[rank] = .some(reason)
+        pthread_cond_broadcast(changed)
+    }
+}

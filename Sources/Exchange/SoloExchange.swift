@@ -1,0 +1,49 @@
+package import Networks
+package import Optimizers
+package import Tensors
+
+/// One rank: Adam on each tile at once, while its gradient is in cache. No gradient buffer larger than a tile a thread.
+///
+/// `@unchecked Sendable`: each thread writes its own scratch only.
+package final class SoloExchange: GradientExchange, @unchecked Sendable {
+    private let adam: Adam
+    private let scratch: [UnsafeMutablePointer<Float>]
+
+    /// - Parameter arena: gives room for a tile's gradient a thread: `bytes(table:threads:)`.
+    package init(adam: Adam, table: ParameterTable, threads: Int, arena: Arena) {
+        self.adam = adam
+        let count = Self.tileCount(table)
+        scratch = (0..<threads).map { _ in arena.carve(Float.self, count: count).baseAddress! }
+    }
+
+    /// Bytes of arena that the exchange needs.
+    package static func bytes(table: ParameterTable, threads: Int) -> Int {
+        threads * Arena.bytes(Float.self, count: tileCount(table))
+    }
+
+    /// Floats of the largest tile a network makes.
+    private static func tileCount(_ table: ParameterTable) -> Int {
+        table.parameters.map { max(HandNetwork.tileCount, $0.rowLength) }.max() ?? 0
+    }
+
+    package var cost: ExchangeCost { ExchangeCost() }
+    package func resetCost() {}
+
+    package func buckets(of parameter: Parameter) -> [Range<Int>] { [0..<parameter.shape[0]] }
+
+    package func destination(of parameter: Parameter, rows: Range<Int>, thread: Int) -> UnsafeMutablePointer<Float> {
+        scratch[thread]
+    }
+
+    package func tileFinished(
+        _ parameter: Parameter, rows: Range<Int>, gradient: UnsafeMutablePointer<Float>, thread: Int
+    ) {
+        adam.apply(parameter.elements(ofRows: rows), gradient: gradient)
+    }
+
+    package func bucketFinished(_ parameter: Parameter, rows: Range<Int>) {}
+
+    package func smallFinished(_ gradients: UnsafeMutableBufferPointer<Float>) {
+        adam.apply(0..<gradients.count, gradient: gradients.baseAddress!)
+    }
+}

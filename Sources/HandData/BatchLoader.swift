@@ -1,0 +1,265 @@
+import Glibc
+
+/// What happens when a sample cannot be read.
+package enum BadSamplePolicy: String, CaseIterable, Sendable {
+    /// The run ends with the sample's place and reason.
+    case stop
+    /// The sample is left out, reported once, and not read again.
+    case skip
+}
+
+/// Reads batches ahead of training on threads of its own.
+///
+/// A step's batch depends on the plan alone: not on the number of threads, on timing, or on what is cached. Buffers are
+/// allocated once, for `stepsAhead` batches and the one in the caller's hands.
+package final class BatchLoader {
+    /// How a loader reads, whatever it reads.
+    package struct Configuration: Sendable {
+        package var conditioning = DepthConditioning.normalized
+        package var onBadSample = BadSamplePolicy.stop
+        /// Reading threads.
+        package var threads = 1
+        /// Batches that are ready or in work beyond the one in use.
+        package var stepsAhead = 2
+
+        package init() {}
+    }
+
+    private let state: LoaderState
+    private let threads: ThreadGroup
+
+    /// Loads rank `rank`'s shards of the global batches `steps` of `order`.
+    ///
+    /// - Parameters:
+    ///   - source: what `order` permutes.
+    ///   - batch: samples of a step over all ranks.
+    ///   - steps: from the step to begin with, which may be in the middle of an epoch.
+    ///   - cache: decoded frames, shared with other loaders of the same source.
+    /// - Throws: `DataError` if no thread can be started.
+    package convenience init(
+        source: any FrameSource, order: SampleOrder, batch: Int, rank: Int = 0, ranks: Int = 1, steps: Range<UInt64>,
+        configuration: Configuration = Configuration(), cache: FrameCache? = nil
+    ) throws(DataError) {
+        precondition(order.count == source.count, "the order must be of this source's samples")
+        let shard = SampleOrder.shard(rank: rank, size: ranks, batch: batch)
+        try self.init(
+            source: source, plan: .order(order, batch: batch, shard: shard), steps: steps, configuration: configuration,
+            cache: cache)
+    }
+
+    /// Loads the samples of `range` once, in order, at most `batch` a step: for evaluation. The last step may be smaller.
+    /// - Throws: `DataError` if no thread can be started.
+    package convenience init(
+        source: any FrameSource, range: Range<Int>, batch: Int, configuration: Configuration = Configuration(),
+        cache: FrameCache? = nil
+    ) throws(DataError) {
+        precondition(batch > 0 && range.lowerBound >= 0 && range.upperBound <= source.count, "a range of the source")
+        let steps = UInt64((range.count + batch - 1) / batch)
+        try self.init(
+            source: source, plan: .range(range, batch: batch), steps: 0..<steps, configuration: configuration, cache: cache)
+    }
+
+    private init(
+        source: any FrameSource, plan: BatchPlan, steps: Range<UInt64>, configuration: Configuration, cache: FrameCache?
+    ) throws(DataError) {
+        let state = LoaderState(source: source, plan: plan, steps: steps, configuration: configuration, cache: cache)
+        self.state = state
+        threads = try ThreadGroup(count: configuration.threads) { _ in state.work() }
+    }
+
+    /// The next step's batch, or nil after the last. Ends the life of the batch before.
+    /// - Throws: `BadSample`, with the policy `stop`, at the step that has it; again at every later call.
+    package func next() throws(BadSample) -> Batch? { try state.next() }
+
+    /// Goes to `step`; `next` yields its batch. Ends the life of the batch before.
+    package func restart(at step: UInt64 = 0) { state.restart(at: step) }
+
+    /// Ends the threads: returns after the frames that are being read now. `next` must not be called again.
+    package func stop() {
+        state.stop()
+        threads.join()
+    }
+
+    deinit { stop() }
+}
+
+/// What a loader's threads share.
+private final class LoaderState: @unchecked Sendable { // mutable fields change under the monitor; a row of a slot is written by the one thread that claimed it, and read after it was counted as finished
+    private let source: any FrameSource
+    private let cache: FrameCache?
+    private let configuration: BatchLoader.Configuration
+    private let endStep: UInt64
+    private let slots: [BatchSlot]
+    private let monitor = Monitor()
+
+    private var plan: BatchPlan
+    /// The step that `next` is to yield; slots of earlier steps are free.
+    private var wanted: UInt64
+    /// The next step to be given a slot.
+    private var unopened: UInt64
+    /// The earliest step whose slot may still be in the caller's hands.
+    private var held: UInt64
+    private var knownBad: Set<Int> = []
+    private var failure: BadSample?
+    private var inWork = 0
+    private var isPaused = false
+    private var isStopped = false
+
+    init(
+        source: any FrameSource, plan: BatchPlan, steps: Range<UInt64>, configuration: BatchLoader.Configuration,
+        cache: FrameCache?
+    ) {
+        self.source = source
+        self.cache = cache
+        self.configuration = configuration
+        self.plan = plan
+        wanted = steps.lowerBound
+        unopened = steps.lowerBound
+        held = steps.lowerBound
+        endStep = steps.upperBound
+        let frameSize = source.width * source.height
+        let capacity = plan.capacity
+        slots = (0...max(configuration.stepsAhead, 1)).map { _ in BatchSlot(capacity: capacity, frameSize: frameSize) }
+    }
+
+    // MARK: The caller's side
+
+    func next() throws(BadSample) -> Batch? {
+        let began = monotonicSeconds()
+        monitor.lock()
+        defer { monitor.unlock() }
+        precondition(!isStopped, "a stopped loader has no next batch")
+        if let failure { throw failure }
+        held = wanted
+        guard wanted < endStep else { return nil }
+        monitor.broadcast()
+        let slot = slot(of: wanted)
+        while slot.step != wanted || slot.finished < slot.total { monitor.wait() }
+        let waited = monotonicSeconds() - began
+
+        slot.failures.sort { $0.row < $1.row }
+        var unseen: [BadSample] = []
+        for (row, sample) in slot.failures where knownBad.insert(slot.samples[row]).inserted { unseen.append(sample) }
+        if configuration.onBadSample == .stop, let first = slot.failures.first {
+            failure = first.sample
+            throw first.sample
+        }
+        let count = slot.compact()
+        wanted += 1
+        return Batch(
+            step: wanted - 1, count: count,
+            input: UnsafeMutableBufferPointer(rebasing: slot.input[..<(count * slot.frameSize)]),
+            labels: UnsafeMutableBufferPointer(rebasing: slot.labels[..<(count * HandLabel.valueCount)]),
+            samples: UnsafeBufferPointer(rebasing: slot.samples[..<count]),
+            positions: UnsafeBufferPointer(rebasing: slot.positions[..<count]), bad: unseen, waitSeconds: waited)
+    }
+
+    func restart(at step: UInt64) {
+        monitor.withLock {
+            isPaused = true
+            while inWork > 0 { monitor.wait() }
+            for slot in slots { slot.step = nil }
+            wanted = step
+            unopened = step
+            held = step
+            isPaused = false
+            monitor.broadcast()
+        }
+    }
+
+    func stop() {
+        monitor.withLock {
+            isStopped = true
+            monitor.broadcast()
+        }
+    }
+
+    // MARK: The threads' side
+
+    /// Reads sample after sample until the loader stops.
+    func work() {
+        let frame = UnsafeMutableBufferPointer<UInt16>.allocate(capacity: source.width * source.height)
+        defer { frame.deallocate() }
+        monitor.lock()
+        while !isStopped {
+            guard let (slot, row) = claim() else {
+                monitor.wait()
+                continue
+            }
+            let sample = slot.samples[row]
+            inWork += 1
+            monitor.unlock()
+            var failed: BadSample?
+            do {
+                try read(sample, frame: frame, input: slot.inputRow(row), label: slot.labelRow(row))
+            } catch {
+                failed = error
+            }
+            monitor.lock()
+            inWork -= 1
+            if let failed { slot.failures.append((row: row, sample: failed)) }
+            slot.finished += 1
+            if slot.finished == slot.total || isPaused { monitor.broadcast() }
+        }
+        monitor.unlock()
+    }
+
+    private func read(
+        _ sample: Int, frame: UnsafeMutableBufferPointer<UInt16>, input: UnsafeMutableBufferPointer<Float>,
+        label: UnsafeMutableBufferPointer<Float>
+    ) throws(BadSample) {
+        if let cache, cache.load(sample, conditioning: configuration.conditioning, into: input) {
+            return source.readLabel(sample, into: label)
+        }
+        try source.readSample(sample, depth: frame, label: label)
+        cache?.store(sample, depth: UnsafeBufferPointer(frame))
+        configuration.conditioning.apply(UnsafeBufferPointer(frame), to: input)
+    }
+
+    /// A row to be read, of the earliest step that has one. The caller holds the lock.
+    private func claim() -> (slot: BatchSlot, row: Int)? {
+        guard !isPaused else { return nil }
+        var step = wanted
+        while true {
+            if step == unopened {
+                guard step < endStep, step < held + UInt64(slots.count) else { return nil }
+                open(step)
+            }
+            let slot = slot(of: step)
+            if slot.claimed < slot.total {
+                slot.claimed += 1
+                return (slot, slot.claimed - 1)
+            }
+            step += 1
+        }
+    }
+
+    /// Gives `step` its slot. The caller holds the lock.
+    private func open(_ step: UInt64) {
+        let slot = slot(of: step)
+        slot.failures.removeAll(keepingCapacity: true)
+        slot.claimed = 0
+        slot.finished = 0
+        slot.total = 0
+        for position in plan.positions(of: step) {
+            let sample = plan.sample(at: position)
+            if knownBad.contains(sample) { continue }
+            slot.samples[slot.total] = sample
+            slot.positions[slot.total] = position
+            slot.total += 1
+        }
+        slot.step = step
+        unopened = step + 1
+        // A step without samples is finished at once, and someone may be waiting for it.
+        if slot.total == 0 { monitor.broadcast() }
+    }
+
+    private func slot(of step: UInt64) -> BatchSlot { slots[Int(step % UInt64(slots.count))] }
+}
+
+/// Seconds of CLOCK_MONOTONIC.
+private func monotonicSeconds() -> Double {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
+}

@@ -1,0 +1,102 @@
+import Tensors
+
+/// Renders depth frames of articulated hands with exact ICVL labels: sizes, poses, places and depths distributed like those of the
+/// real ICVL test labels, seen by a time-of-flight camera.
+///
+/// Frame `index` is a pure function of (seed, index, size): the same bytes in any order, on any thread and host.
+///
+/// Labels are 16 joints of (u pixels, v pixels, d mm) in ICVL's order: palm, then root, mid, tip of thumb, index, middle, ring, pinky.
+package struct SyntheticHands: Sendable {
+    /// Numbers in a label: 16 joints of u, v, d.
+    package static let labelCount = 48
+
+    /// Depth of a pixel that shows no hand, as in ICVL.
+    package static let background = DepthSensor.background
+
+    package let seed: UInt64
+    /// Pixels.
+    package let width: Int
+    /// Pixels.
+    package let height: Int
+
+    private let camera: HandCamera
+
+    /// - Parameters:
+    ///   - seed: another seed gives other hands.
+    ///   - width: pixels; another size than 320 x 240 shows the same view: fx, cx and labels' u scale with the width.
+    ///   - height: pixels; fy, cy and labels' v scale with the height.
+    /// - Precondition: width and height are at least 8.
+    package init(seed: UInt64, width: Int = 320, height: Int = 240) {
+        precondition(width >= 8 && height >= 8, "a synthetic frame has at least 8 x 8 pixels")
+        self.seed = seed
+        self.width = width
+        self.height = height
+        camera = HandCamera(width: width, height: height)
+    }
+
+    /// Working memory of one render at a time: one for each thread. Rendering with it allocates nothing.
+    package final class Scratch {
+        let buffer: DepthBuffer
+
+        /// Memory for frames of the size of `hands`.
+        package init(_ hands: SyntheticHands) {
+            buffer = DepthBuffer(camera: hands.camera)
+        }
+    }
+
+    /// Renders frame `index`.
+    ///
+    /// - Parameters:
+    ///   - index: which frame.
+    ///   - depth: height x width, row-major, mm; 32001 where there is no hand, 0 in holes.
+    ///   - label: 48 values; see the type.
+    ///   - scratch: made for a renderer of the same size; without one, memory is allocated for this frame.
+    package func render(
+        index: UInt64, depth: UnsafeMutableBufferPointer<UInt16>, label: UnsafeMutableBufferPointer<Float>,
+        scratch: Scratch? = nil
+    ) {
+        precondition(label.count == Self.labelCount, "a label holds 48 numbers")
+        var random = CounterRandom(seed: seed, stream: index).generator()
+        let skeleton = HandDraw.draw(&random)
+        for joint in 0..<16 {
+            let position = camera.project(skeleton.joints[joint])
+            for axis in 0..<3 { label[3 * joint + axis] = position[axis] }
+        }
+        render(skeleton, &random, index, depth, scratch)
+    }
+
+    /// Renders a hand around given joints, with the sensor's noise of frame `index`.
+    ///
+    /// - Parameters:
+    ///   - joints: 48 values in this renderer's pixels and mm; every d must be at least 60 mm.
+    ///   - index: which noise.
+    ///   - depth: as in `render(index:depth:label:scratch:)`.
+    ///   - scratch: as there.
+    package func render(
+        joints: UnsafeBufferPointer<Float>, index: UInt64, depth: UnsafeMutableBufferPointer<UInt16>,
+        scratch: Scratch? = nil
+    ) {
+        precondition(joints.count == Self.labelCount, "a label holds 48 numbers")
+        var points = [16 of Vector3](repeating: Vector3())
+        for joint in 0..<16 {
+            points[joint] = camera.unproject(Vector3(joints[3 * joint], joints[3 * joint + 1], joints[3 * joint + 2]))
+        }
+        var random = CounterRandom(seed: seed, stream: index).generator()
+        render(HandSkeleton(joints: points), &random, index, depth, scratch)
+    }
+
+    private func render(
+        _ skeleton: HandSkeleton, _ random: inout SequentialRandom, _ index: UInt64,
+        _ depth: UnsafeMutableBufferPointer<UInt16>, _ scratch: Scratch?
+    ) {
+        precondition(depth.count == width * height, "a frame holds width x height depths")
+        let buffer = scratch?.buffer ?? DepthBuffer(camera: camera)
+        precondition(
+            buffer.camera.width == width && buffer.camera.height == height, "scratch memory is of another frame size")
+        buffer.clear()
+        // ICVL's frames are cut behind the hand; the forearm vanishes somewhere.
+        let farthest = skeleton.joints[0].z + random.uniform(25...random.uniform(40...150))
+        buffer.draw(skeleton, farthest: farthest)
+        DepthSensor(random: CounterRandom(seed: ~seed, stream: index)).read(buffer, into: depth)
+    }
+}

@@ -1,0 +1,80 @@
+import Glibc
+
+/// A mutex with a condition: pthread_mutex_t and pthread_cond_t, at one place in memory as they must be.
+final class Monitor: @unchecked Sendable { // both are made for use by many threads
+    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+    private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+
+    init() {
+        pthread_mutex_init(mutex, nil)
+        pthread_cond_init(condition, nil)
+    }
+
+    deinit {
+        pthread_cond_destroy(condition)
+        pthread_mutex_destroy(mutex)
+        condition.deallocate()
+        mutex.deallocate()
+    }
+
+    func lock() { pthread_mutex_lock(mutex) }
+    func unlock() { pthread_mutex_unlock(mutex) }
+    /// Waits for `broadcast`; may also return without one. The caller holds the lock.
+    func wait() { pthread_cond_wait(condition, mutex) }
+    func broadcast() { pthread_cond_broadcast(condition) }
+
+    func withLock<Value, Failure: Error>(_ body: () throws(Failure) -> Value) throws(Failure) -> Value {
+        lock()
+        defer { unlock() }
+        return try body()
+    }
+}
+
+/// Threads that run one body each, joined with `join` or with their owner.
+final class ThreadGroup {
+    private var threads: [pthread_t] = []
+
+    private final class Body {
+        let run: @Sendable () -> Void
+        init(_ run: @escaping @Sendable () -> Void) { self.run = run }
+    }
+
+    /// Starts `count` threads with all signals blocked: signals are the main thread's business.
+    ///
+    /// `body` is told the thread's number. Fewer threads start where the system refuses more.
+    /// - Throws: `DataError` if not even one can be started.
+    init(count: Int, body: @escaping @Sendable (Int) -> Void) throws(DataError) {
+        var all = sigset_t()
+        var before = sigset_t()
+        sigfillset(&all)
+        pthread_sigmask(SIG_SETMASK, &all, &before)
+        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
+        var code: Int32 = 0
+        for number in 0..<max(count, 1) {
+            let context = Unmanaged.passRetained(Body { body(number) })
+            var thread = pthread_t()
+            code = pthread_create(
+                &thread, nil,
+                { context in
+                    Unmanaged<Body>.fromOpaque(context!).takeRetainedValue().run()
+                    return nil
+                }, context.toOpaque())
+            guard code == 0 else {
+                context.release()
+                break
+            }
+            threads.append(thread)
+        }
+        if threads.isEmpty {
+            throw DataError("cannot start a thread: \(String(cString: strerror(code))); hint: ulimit -u limits them")
+        }
+    }
+
+    /// Waits until all have ended.
+    func join() {
+        for thread in threads { pthread_join(thread, nil) }
+        threads = []
+    }
+
+    deinit { join() }
+}

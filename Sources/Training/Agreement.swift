@@ -1,0 +1,38 @@
+package import Collectives
+
+/// Phases that all ranks enter together and leave together, with the same result or the same failure.
+extension Communicator {
+    /// Runs `body` on every rank. When it throws on any, all ranks throw the same `TrainingFailure`, which names each
+    /// rank's reason; equal reasons are given once.
+    func together<Result>(_ body: () throws -> Result) throws -> Result {
+        var outcome: Result?
+        var failure: String?
+        var exitCode: Int32 = 1
+        do {
+            outcome = try body()
+        } catch let error as TrainingFailure {
+            failure = error.description
+            exitCode = error.exitCode
+        } catch {
+            failure = "\(error)"
+        }
+        try throwAgreed(failure, exitCode: exitCode)
+        return outcome!
+    }
+
+    /// Throws the same failure on all ranks when any rank has one.
+    func throwAgreed(_ failure: String?, exitCode: Int32 = 1) throws {
+        let failures = try agree(failure)
+        guard !failures.isEmpty else { return }
+        let code = try Int32(maximum(failure == nil ? 0 : Double(exitCode)))
+        let reasons = Set(failures.map(\.message))
+        if reasons.count == 1 || size == 1 { throw TrainingFailure(failures[0].message, exitCode: code) }
+        throw TrainingFailure(failures.map { "rank \($0.rank): \($0.message)" }, exitCode: code)
+    }
+
+    /// A text known to rank 0, on all ranks.
+    func broadcast(_ text: String?) throws -> String {
+        let bytes = try allgather(rank == 0 ? Array((text ?? "").utf8) : [])
+        return String(decoding: bytes[0], as: UTF8.self)
+    }
+}

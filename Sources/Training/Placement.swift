@@ -1,0 +1,58 @@
+package import Collectives
+import Kernels
+import Tensors
+
+/// Where a rank's threads run: how many, and on which processors.
+package struct Placement: Sendable {
+    package let threads: Int
+    /// Processors to pin the threads to; empty when the threads of this node do not fill its processors exactly.
+    package let processors: [Int]
+    /// More threads on this node than processors: nobody may spin.
+    package let isOversubscribed: Bool
+    /// What a user should know about a misfit, one line; nil when all is well.
+    package let warning: String?
+
+    /// Processors this rank may use, divided by the ranks that share them.
+    /// - Parameter requested: threads asked for; 0: as many as fit.
+    package static func decide(communicator: any Communicator, requested: Int) throws -> Placement {
+        let allowed = Processors.allowed()
+        let place = communicator.place
+        // Ranks of this node with the same mask share its processors; a launcher that binds gives each its own mask.
+        let signature = "\(place.nodeIndex):\(allowed)"
+        let signatures = try communicator.allgather(Array(signature.utf8)).map { String(decoding: $0, as: UTF8.self) }
+        let sharers = signatures.indices.filter { signatures[$0] == signature }
+        let position = sharers.firstIndex(of: communicator.rank) ?? 0
+        let threads = requested > 0 ? requested : max(1, allowed.count / sharers.count)
+        let demand = threads * sharers.count
+        // Pinned only when the ranks fill the mask: two runs side by side on part of a machine must not meet on one core.
+        let pins = demand == allowed.count && allowed.count > 1
+        return Placement(
+            threads: threads,
+            processors: pins ? Array(allowed[position * threads..<(position + 1) * threads]) : [],
+            isOversubscribed: demand > allowed.count,
+            warning: misfit(
+                threads: threads, sharers: sharers.count, allowed: allowed.count, requested: requested,
+                localRanks: place.localSize))
+    }
+
+    private static func misfit(threads: Int, sharers: Int, allowed: Int, requested: Int, localRanks: Int) -> String? {
+        if sharers == 1 && localRanks == 1 && requested > allowed {
+            return "\(requested) threads on \(allowed) processors; hint: --threads \(allowed), or a wider affinity mask"
+        }
+        if sharers > allowed {
+            return "\(sharers) ranks share \(allowed) processors of this node, so they take turns; "
+                + "hint: as many ranks as processors, or fewer with more threads each"
+        }
+        if threads * sharers > allowed {
+            return "\(sharers) ranks x \(threads) threads on \(allowed) processors; hint: --threads \(max(1, allowed / sharers))"
+        }
+        return nil
+    }
+
+    /// One line about this rank, for the table at the start.
+    func describe(_ place: NodePlace) -> String {
+        let pinned = processors.isEmpty ? "" : ", pinned to \(processors.map(String.init).joined(separator: ","))"
+        return "\(place.hostName): \(threads) thread\(threads == 1 ? "" : "s")\(pinned), OpenBLAS \(BLAS.kernelName), "
+            + Processors.modelName
+    }
+}

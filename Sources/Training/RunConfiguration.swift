@@ -1,0 +1,161 @@
+package import Exchange
+package import HandData
+package import Kernels
+package import Networks
+import Optimizers
+
+/// A named set of defaults.
+package enum Preset: String, Sendable, Codable, CaseIterable {
+    /// The question's network, loss, optimiser and batch, with the answer's cure (linear output) and sane conditioning.
+    case seed
+    /// The question's program as it was: ReLU output, truncated normal 0.1, biases 0.1, raw depth. It collapses to zero.
+    case seedVerbatim = "seed-verbatim"
+    /// `seed` with 4x4 pooling: 38,400 inputs of FC1, a quarter of the weights.
+    case shallow
+}
+
+/// Everything a run is made from, resolved: what `config.yaml` holds. Its keys are the names of the flags.
+package struct RunConfiguration: Sendable, Codable, Equatable {
+    package var preset: Preset
+
+    /// Root of an ICVL data set; nil: synthetic hands in memory.
+    package var data: String?
+    package var rotations: Rotations
+    package var onBadSample: BadSamplePolicy
+    /// Frames of the synthetic training and held-out sets, when `data` is nil.
+    package var syntheticFrames: Int
+    package var syntheticTestFrames: Int
+    /// `WIDTHxHEIGHT` of the synthetic frames; a data set on disk has its own.
+    package var imageSize: String
+    package var input: DepthConditioning
+    /// Memory for decoded frames, MiB a rank.
+    package var cache: Int
+
+    package var output: OutputHead
+    package var pool: Int
+    package var hidden: Int
+    package var initialValues: InitialValues
+
+    package var steps: Int
+    /// Passes over the training samples; when set, it decides `steps`.
+    package var epochs: Double?
+    /// Global: samples a step over all ranks.
+    package var batchSize: Int
+    package var learningRate: Double
+    package var seed: UInt64
+
+    /// Threads a rank; 0: the processors this node allows, divided by the ranks on it.
+    package var threads: Int
+    package var exchange: ExchangeKind
+
+    /// Where the run writes; nil: a new directory in `runs/`.
+    package var runDir: String?
+    /// `auto`, `never`, or a checkpoint's path.
+    package var resume: String
+    package var checkpointEvery: Int
+    /// How many of the newest checkpoints are kept; the best is kept besides.
+    package var keepCheckpoints: Int
+    package var saveInitial: Bool
+    package var logEvery: Int
+    package var validateEvery: Int
+    /// Held-out frames a validation uses, from the first; 0: all of them.
+    package var validateFrames: Int
+
+    package init(preset: Preset) {
+        self.preset = preset
+        rotations = .none
+        onBadSample = .stop
+        syntheticFrames = 10_000
+        syntheticTestFrames = 500
+        imageSize = "320x240"
+        input = preset == .seedVerbatim ? .raw : .normalized
+        cache = 1024
+        output = preset == .seedVerbatim ? .relu : .linear
+        pool = preset == .shallow ? 4 : 2
+        hidden = 1024
+        initialValues = preset == .seedVerbatim ? .truncatedNormal : .he
+        steps = 1000
+        batchSize = 100
+        learningRate = 1e-4
+        seed = 1
+        threads = 0
+        exchange = .allreduce
+        resume = "never"
+        checkpointEvery = 500
+        keepCheckpoints = 3
+        saveInitial = false
+        logEvery = 10
+        validateEvery = 100
+        validateFrames = 0
+    }
+
+    package enum CodingKeys: String, CodingKey, CaseIterable {
+        case preset, data, rotations
+        case onBadSample = "on-bad-sample"
+        case syntheticFrames = "synthetic-frames"
+        case syntheticTestFrames = "synthetic-test-frames"
+        case imageSize = "image-size"
+        case input, cache, output, pool, hidden
+        case initialValues = "initial-values"
+        case steps, epochs
+        case batchSize = "batch-size"
+        case learningRate = "learning-rate"
+        case seed, threads, exchange
+        case runDir = "run-dir"
+        case resume
+        case checkpointEvery = "checkpoint-every"
+        case keepCheckpoints = "keep-checkpoints"
+        case saveInitial = "save-initial"
+        case logEvery = "log-every"
+        case validateEvery = "validate-every"
+        case validateFrames = "validate-frames"
+    }
+
+    /// Width and height of `imageSize`, or nil when it is not two positive numbers with an `x` between.
+    package var imageExtent: (width: Int, height: Int)? {
+        let numbers = imageSize.split(separator: "x", omittingEmptySubsequences: false).map { Int($0) }
+        guard numbers.count == 2, let width = numbers[0], let height = numbers[1], width > 0, height > 0,
+            width <= 4096, height <= 4096
+        else { return nil }
+        return (width, height)
+    }
+
+    /// The network for images of this size.
+    package func network(width: Int, height: Int) -> NetworkConfiguration {
+        NetworkConfiguration(
+            height: height, width: width, pool: pool, hidden: hidden, head: output, initialValues: initialValues)
+    }
+
+    package var adam: Adam.Configuration { Adam.Configuration(learningRate: learningRate) }
+
+    /// What is wrong with the values by themselves, in one line; nil when nothing is.
+    package var problem: String? {
+        func positive(_ value: Int, _ key: CodingKeys) -> String? {
+            value >= 1 ? nil : "--\(key.rawValue) is \(value); hint: give a number of at least 1"
+        }
+        let counts: [(Int, CodingKeys)] = [
+            (steps, .steps), (batchSize, .batchSize), (hidden, .hidden), (logEvery, .logEvery),
+            (validateEvery, .validateEvery), (checkpointEvery, .checkpointEvery), (keepCheckpoints, .keepCheckpoints),
+            (syntheticFrames, .syntheticFrames), (syntheticTestFrames, .syntheticTestFrames),
+        ]
+        for (value, key) in counts {
+            if let problem = positive(value, key) { return problem }
+        }
+        for (value, key) in [(threads, CodingKeys.threads), (cache, .cache), (validateFrames, .validateFrames)]
+        where value < 0 {
+            return "--\(key.rawValue) is \(value); hint: give 0 or more"
+        }
+        if pool != 2 && pool != 4 { return "--pool is \(pool); hint: --pool 2 or --pool 4" }
+        if threads > 1024 { return "--threads is \(threads); hint: at most 1024, and no more than the processors" }
+        if !(learningRate > 0 && learningRate.isFinite) {
+            return "--learning-rate is \(learningRate); hint: a small positive number such as 1e-4"
+        }
+        if let epochs, !(epochs > 0 && epochs.isFinite) {
+            return "--epochs is \(epochs); hint: a positive number such as 10 or 0.5"
+        }
+        guard let extent = imageExtent else {
+            return "--image-size is '\(imageSize)'; hint: WIDTHxHEIGHT, for example 320x240"
+        }
+        return data == nil ? network(width: extent.width, height: extent.height).problem : nil
+    }
+}

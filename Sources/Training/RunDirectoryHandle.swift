@@ -1,0 +1,107 @@
+import Checkpoints
+import Collectives
+import Glibc
+import Telemetry
+
+/// The run directory as all ranks see it: rank 0 holds and writes it, the others know its path.
+final class RunDirectoryHandle {
+    let path: String
+    let store: CheckpointStore
+    /// The checkpoint the run goes on from; nil on other ranks, and where it starts anew.
+    private(set) var checkpoint: Checkpoint?
+    /// On rank 0.
+    private(set) var metrics: MetricsWriter?
+    /// Lines for the console about what was found.
+    private(set) var notes: [String] = []
+    private var directory: RunDirectory?
+
+    /// Opens or creates the run directory on rank 0, finds the checkpoint to go on from, and writes `config.yaml`.
+    /// - Throws: `TrainingFailure`, the same on all ranks.
+    init(
+        _ configuration: RunConfiguration, communicator: any Communicator,
+        configurationText: (RunConfiguration) throws -> String
+    ) throws {
+        let chosen = try communicator.together { communicator.rank == 0 ? try Self.choosePath(configuration) : "" }
+        let path = try communicator.broadcast(chosen)
+        self.path = path
+        store = CheckpointStore(directory: "\(path)/checkpoints", keepNewest: configuration.keepCheckpoints)
+        let opened = try communicator.together { () -> Opened? in
+            communicator.rank == 0
+                ? try Self.open(path, configuration, store: store, configurationText: configurationText) : nil
+        }
+        directory = opened?.directory
+        checkpoint = opened?.checkpoint
+        metrics = opened?.metrics
+        notes = opened?.notes ?? []
+    }
+
+    /// Gives the directory back.
+    func close() { directory?.close() }
+
+    private struct Opened {
+        let directory: RunDirectory
+        let checkpoint: Checkpoint?
+        let metrics: MetricsWriter
+        let notes: [String]
+    }
+
+    private static func open(
+        _ path: String, _ configuration: RunConfiguration, store: CheckpointStore,
+        configurationText: (RunConfiguration) throws -> String
+    ) throws -> Opened {
+        var notes: [String] = []
+        var given: Checkpoint?
+        if configuration.resume != "auto" && configuration.resume != "never" {
+            given = try Checkpoint.open(configuration.resume)
+        }
+        let continues = configuration.resume == "auto" || runOf(checkpoint: configuration.resume) == path
+        let directory = try RunDirectory(path, existing: continues ? .resume : .refuse)
+        if let dead = directory.takenOverFrom { notes.append("the lock of a run that ended was taken over: \(dead)") }
+        try store.prepare()
+        var checkpoint = given
+        if configuration.resume == "auto" {
+            let search = try store.newestGood()
+            notes += search.damaged.map { "damaged checkpoint passed over: \($0)" }
+            checkpoint = search.checkpoint
+            if checkpoint == nil && !search.damaged.isEmpty {
+                throw TrainingFailure(
+                    notes + ["\(path): every checkpoint is damaged; hint: start anew with another --run-dir"])
+            }
+        }
+        let step = checkpoint?.step ?? 0
+        let aside = try store.setAside(newerThan: checkpoint == nil ? -1 : step)
+        notes += aside.map { "set aside: \($0)" }
+        _ = try JSONLines.truncate(directory.metricsPath, afterStep: step)
+        var resolved = configuration
+        resolved.runDir = path
+        try AtomicFile.write(directory.configurationPath, Array(try configurationText(resolved).utf8))
+        return Opened(
+            directory: directory, checkpoint: checkpoint,
+            metrics: try MetricsWriter(path: directory.metricsPath), notes: notes)
+    }
+
+    /// The run directory: the one given, that of the checkpoint given, or a new one named by the time.
+    private static func choosePath(_ configuration: RunConfiguration) throws -> String {
+        if let given = configuration.runDir { return given.count > 1 && given.hasSuffix("/") ? String(given.dropLast()) : given }
+        if configuration.resume == "auto" {
+            throw TrainingFailure("--resume auto needs to know the run; hint: give its --run-dir")
+        }
+        if let run = runOf(checkpoint: configuration.resume) { return run }
+        var now = time(nil)
+        var local = tm()
+        localtime_r(&now, &local)
+        func digits(_ value: Int32) -> String { format("%02d", value) }
+        let stamp = "\(local.tm_year + 1900)\(digits(local.tm_mon + 1))\(digits(local.tm_mday))-"
+            + "\(digits(local.tm_hour))\(digits(local.tm_min))\(digits(local.tm_sec))"
+        mkdir("runs", 0o777)
+        return "runs/\(stamp)-\(configuration.preset.rawValue)"
+    }
+
+    /// `RUN` of a path `RUN/checkpoints/step-...`, or nil.
+    private static func runOf(checkpoint path: String) -> String? {
+        let parts = (path.hasSuffix("/") ? path.dropLast() : path[...]).split(
+            separator: "/", omittingEmptySubsequences: false)
+        guard parts.count >= 3, parts[parts.count - 2] == "checkpoints" else { return nil }
+        return parts.dropLast(2).joined(separator: "/")
+    }
+}

@@ -1,0 +1,107 @@
+import Collectives
+import HandData
+import Kernels
+
+/// What one step says about the training, summed over the ranks in one small allreduce before any weight changes.
+struct StepStatistics {
+    /// Ranks that cannot go on with this step.
+    private(set) var failures = 0.0
+    private(set) var samples = 0.0
+    private(set) var squaredErrors = 0.0
+    /// Distances between predicted and true joints.
+    private var metrics: HandMetrics
+    /// Outputs that are exactly 0.
+    private(set) var zeroOutputs = 0.0
+    /// Sum of squares of the error's derivative before the last head, without the factor 2 / values.
+    private(set) var headGradientSquares = 0.0
+    private(set) var squaredLabels = 0.0
+    /// Samples left out of this step because they could not be read.
+    private(set) var skipped = 0.0
+    /// Per output: sum and sum of squares over the batch.
+    private(set) var outputSums: [Double]
+    private(set) var outputSquares: [Double]
+
+    private static let scalars = 7
+    private let outputs: Int
+
+    /// - Parameters:
+    ///   - outputs: values of a label, 48.
+    ///   - camera: turns pixels into mm.
+    init(outputs: Int, camera: Camera) {
+        self.outputs = outputs
+        metrics = HandMetrics(camera: camera, thresholds: [])
+        outputSums = Array(repeating: 0, count: outputs)
+        outputSquares = Array(repeating: 0, count: outputs)
+    }
+
+    /// A rank that failed takes part with nothing but the news.
+    mutating func setFailed() { failures = 1 }
+
+    /// Adds this rank's samples.
+    /// - Parameters:
+    ///   - predictions, labels: (samples, 48).
+    mutating func add(
+        predictions: UnsafePointer<Float>, labels: UnsafePointer<Float>, samples count: Int, skipped left: Int,
+        head: OutputHead
+    ) {
+        samples += Double(count)
+        skipped += Double(left)
+        squaredErrors += SquaredError.sum(outputs: predictions, labels: labels, count: count * outputs)
+        for sample in 0..<count {
+            let (predicted, truth) = (predictions + sample * outputs, labels + sample * outputs)
+            for output in 0..<outputs {
+                let (o, t) = (Double(predicted[output]), Double(truth[output]))
+                outputSums[output] += o
+                outputSquares[output] += o * o
+                squaredLabels += t * t
+                if o == 0 { zeroOutputs += 1 }
+                let derivative =
+                    switch head {
+                    case .linear: o - t
+                    case .relu: o > 0 ? o - t : 0
+                    case .exp: (o - t) * o
+                    }
+                headGradientSquares += derivative * derivative
+            }
+            metrics.add(
+                prediction: UnsafeBufferPointer(start: predicted, count: outputs),
+                truth: UnsafeBufferPointer(start: truth, count: outputs))
+        }
+    }
+
+    /// The sum over all ranks.
+    mutating func sum(over communicator: any Communicator) throws {
+        guard communicator.size > 1 else { return }
+        var values = [
+            failures, samples, squaredErrors, zeroOutputs, headGradientSquares, squaredLabels, skipped,
+        ]
+        values += outputSums
+        values += outputSquares
+        values += metrics.sums
+        try values.withUnsafeMutableBufferPointer { try communicator.sum($0) }
+        (failures, samples, squaredErrors, zeroOutputs) = (values[0], values[1], values[2], values[3])
+        (headGradientSquares, squaredLabels, skipped) = (values[4], values[5], values[6])
+        outputSums = Array(values[Self.scalars..<Self.scalars + outputs])
+        outputSquares = Array(values[Self.scalars + outputs..<Self.scalars + 2 * outputs])
+        metrics.sums = Array(values[(Self.scalars + 2 * outputs)...])
+    }
+
+    /// Values the mean squared error is taken over.
+    var valueCount: Double { samples * Double(outputs) }
+    /// The question's loss: mean over samples and outputs.
+    var loss: Double { squaredErrors / valueCount }
+    var jointErrorMillimetres: Double { metrics.meanError }
+    var zeroOutputShare: Double { zeroOutputs / valueCount }
+    /// Euclidean norm of the gradient that reaches the last layer's values before its head.
+    var outputGradientNorm: Double { 2 / valueCount * headGradientSquares.squareRoot() }
+    /// The loss of a network whose outputs are all 0.
+    var meanSquaredLabel: Double { squaredLabels / valueCount }
+    /// Whether every output has one value for the whole batch (to 1e-5 of its size).
+    var outputsAreConstant: Bool {
+        guard samples >= 2 else { return false }
+        return (0..<outputs).allSatisfy { output in
+            let mean = outputSums[output] / samples
+            return outputSquares[output] / samples - mean * mean <= 1e-10 * mean * mean
+        }
+    }
+}

@@ -1,0 +1,342 @@
+import Checkpoints
+package import Collectives
+import Exchange
+import Glibc
+import HandData
+import Networks
+import Optimizers
+import Telemetry
+import Tensors
+
+/// The training loop of one rank. All ranks run it in lockstep; rank 0 speaks and writes.
+package final class Trainer {
+    private let configuration: RunConfiguration
+    private let communicator: any Communicator
+    private let console: Console
+    private let data: RunData
+    private let placement: Placement
+    private let directory: RunDirectoryHandle
+    private let team: WorkerTeam
+    private let network: HandNetwork
+    private let adam: Adam
+    private let exchange: any GradientExchange
+    private let loader: BatchLoader
+    private let evaluator: Evaluator
+    private let checkpoints: RunCheckpoints
+    private let camera: Camera
+    private let totalSteps: Int
+    private let startedAt: Double
+
+    private var step: Int
+    private var state: TrainingState
+    private var monitor = CollapseMonitor()
+    private var timer = StepTimer()
+    private var skippedSamples = 0
+    private var lastSaved = -1
+
+    /// Prepares a run: data, memory, run directory, initial or resumed weights.
+    /// - Parameters:
+    ///   - configuration: has no `problem`.
+    ///   - configurationText: turns the resolved configuration into what `config.yaml` holds.
+    ///   - startedAt: `Stopwatch.now` at the start of the process.
+    /// - Throws: `TrainingFailure`, the same on all ranks; `CollectiveError`.
+    package init(
+        _ configuration: RunConfiguration, communicator: any Communicator, startedAt: Double,
+        configurationText: (RunConfiguration) throws -> String
+    ) throws {
+        self.communicator = communicator
+        self.startedAt = startedAt
+        console = Console(isQuiet: communicator.rank != 0)
+
+        if configuration.batchSize < communicator.size {
+            throw TrainingFailure(
+                "a global batch of \(configuration.batchSize) is smaller than the \(communicator.size) ranks; "
+                    + "hint: --batch-size \(communicator.size) or more, or fewer ranks")
+        }
+        placement = try Placement.decide(communicator: communicator, requested: configuration.threads)
+        data = try RunData.open(configuration, communicator: communicator)
+        let shape = configuration.network(width: data.training.width, height: data.training.height)
+        if let problem = shape.problem { throw TrainingFailure(problem) }
+
+        var resolved = configuration
+        if let epochs = configuration.epochs {
+            resolved.steps = max(1, Int((epochs * Double(data.training.count) / Double(configuration.batchSize)).rounded(.up)))
+        }
+        resolved.threads = placement.threads
+        totalSteps = resolved.steps
+
+        let plan = MemoryPlan(
+            resolved, network: shape, shard: (configuration.batchSize + communicator.size - 1) / communicator.size,
+            ranks: communicator.size, threads: placement.threads)
+        try MemoryCheck.run(needed: plan.total, communicator: communicator)
+        directory = try RunDirectoryHandle(resolved, communicator: communicator, configurationText: configurationText)
+        resolved.runDir = directory.path
+        self.configuration = resolved
+
+        // The loader's threads inherit this thread's affinity, so they start before the team is pinned.
+        let resumed = directory.checkpoint?.step ?? 0
+        step = try Int(communicator.maximum(Double(resumed)))
+        loader = try communicator.together {
+            try plan.makeLoader(data.training, configuration: resolved, communicator: communicator, step: step)
+        }
+        team = WorkerTeam(
+            count: placement.threads, processors: placement.processors, spins: placement.isOversubscribed ? 0 : 20_000)
+        let arena = try communicator.together { try Arena(capacity: plan.arena) }
+        arena.touch(team: team)
+        network = HandNetwork(shape, maximumSamples: plan.shard, team: team, arena: arena)
+        adam = Adam(configuration: resolved.adam, weights: network.parameters, table: network.table, arena: arena)
+        exchange =
+            communicator.size == 1
+            ? SoloExchange(adam: adam, table: network.table, threads: team.count, arena: arena)
+            : AllreduceExchange(
+                adam: adam, communicator: communicator, team: team, table: network.table, arena: arena)
+        evaluator = Evaluator(
+            source: data.heldOut,
+            frames: resolved.validateFrames == 0
+                ? data.heldOut.count : min(resolved.validateFrames, data.heldOut.count),
+            conditioning: resolved.input, policy: resolved.onBadSample, maximumSamples: plan.shard, team: team,
+            communicator: communicator, arena: arena)
+        checkpoints = RunCheckpoints(
+            store: directory.store, network: network, adam: adam, communicator: communicator)
+        camera = Camera.icvl(width: data.training.width, height: data.training.height)
+        state = TrainingState(
+            network: shape, seed: resolved.seed, batchSize: resolved.batchSize, learningRate: resolved.learningRate,
+            dataFingerprint: String(data.training.fingerprint, radix: 16), trainingSamples: data.training.count)
+        try introduce(plan)
+        try begin()
+    }
+
+    // MARK: Before the first step
+
+    /// Says what will run, where, on what.
+    private func introduce(_ plan: MemoryPlan) throws {
+        console.line(
+            "dtrain: preset \(configuration.preset.rawValue), output \(configuration.output.rawValue), "
+                + "\(network.table.valueCount) parameters, global batch \(configuration.batchSize), \(totalSteps) steps")
+        console.line(
+            "data: \(data.origin), \(data.training.count) training and \(data.heldOut.count) held-out frames of "
+                + "\(data.training.width)x\(data.training.height)")
+        for note in data.notes + directory.notes { console.line("note: \(note)") }
+        let lines = try communicator.allgather(
+            Array(
+                ("rank \(communicator.rank) on \(placement.describe(communicator.place)), "
+                    + "\(MemoryCheck.gigabytes(plan.total)) needed").utf8))
+        console.line("ranks: \(communicator.size), exchange \(communicator.size == 1 ? "none" : configuration.exchange.rawValue)")
+        for line in lines { console.line("  " + String(decoding: line, as: UTF8.self)) }
+        if let warning = placement.warning { console.warning(warning) }
+        console.line("run directory: \(directory.path)")
+    }
+
+    /// Initial weights, or those of the checkpoint that the run goes on from.
+    private func begin() throws {
+        if step == 0 && directory.checkpoint == nil {
+            network.configuration.initialize(network.parameters, seed: configuration.seed, team: team)
+            if configuration.saveInitial { try save() }
+        } else {
+            let checkpoint = directory.checkpoint
+            try communicator.together {
+                guard let checkpoint else { return }
+                let saved = try checkpoint.training(as: TrainingState.self)
+                if let mismatch = saved.mismatch(with: state) {
+                    throw TrainingFailure(
+                        "\(checkpoint.path) is of another run: \(mismatch); hint: resume with the same settings, or start "
+                            + "anew with another --run-dir")
+                }
+                state.validation = saved.validation
+                state.validationStep = saved.validationStep
+            }
+            try checkpoints.load(checkpoint)
+            adam.restore(step: step)
+            lastSaved = step
+            console.line("resumed: \(checkpoint?.path ?? ""), step \(step)")
+        }
+        console.line(format("ready after %.1f s", Stopwatch.now - startedAt))
+    }
+
+    // MARK: The loop
+
+    /// Trains until the last step; writes checkpoints, metrics and validations on the way.
+    /// - Throws: `TrainingFailure`, the same on all ranks.
+    package func run() throws {
+        timer.restart()
+        let first = step
+        while step < totalSteps {
+            try trainStep()
+            if step == first + 1 {
+                console.line(format("first step done %.1f s after the start", Stopwatch.now - startedAt))
+            }
+            if step % configuration.validateEvery == 0 || step == totalSteps {
+                try timer.measureElsewhere { try validate() }
+            }
+            if step % configuration.checkpointEvery == 0 || step == totalSteps {
+                try timer.measureElsewhere { try save() }
+            }
+        }
+        if step == first { console.line("nothing to do: \(step) steps are done already; hint: a larger --steps") }
+        try conclude()
+        loader.stop()
+        directory.close()
+    }
+
+    private func trainStep() throws {
+        var statistics = StepStatistics(outputs: network.configuration.outputs, camera: camera)
+        var failure: String?
+        var batch: Batch?
+        do {
+            batch = try timer.measureWaiting { try loader.next() }
+        } catch {
+            failure = "\(error); hint: repair the frame, or leave such frames out with --on-bad-sample skip"
+            statistics.setFailed()
+        }
+        if let batch {
+            timer.measureForward { network.forward(input: batch.input.baseAddress!, samples: batch.count) }
+            statistics.add(
+                predictions: network.outputs, labels: batch.labels.baseAddress!, samples: batch.count,
+                skipped: batch.bad.count, head: network.configuration.head)
+        }
+        try statistics.sum(over: communicator)
+        if statistics.failures > 0 { try communicator.throwAgreed(failure) }
+        guard let batch, statistics.samples > 0 else {
+            throw TrainingFailure(
+                "step \(step + 1): none of the batch's samples can be read; hint: check the data set with --on-bad-sample stop")
+        }
+        guard statistics.loss.isFinite else {
+            throw TrainingFailure(
+                "step \(step + 1): the loss is \(statistics.loss); nothing was updated, and no checkpoint holds it; "
+                    + "hint: --input normalized --initial-values he, or a smaller --learning-rate")
+        }
+        let isDue = isLogged(step + 1)
+        var inside: CollapseMonitor.Inside?
+        try timer.measureBackward {
+            network.beginBackward(
+                labels: batch.labels.baseAddress!, samples: batch.count, scale: Float(1 / statistics.valueCount))
+            if isDue {
+                inside = try CollapseMonitor.look(
+                    at: network, samples: batch.count, valueCount: statistics.valueCount, communicator: communicator)
+            }
+            adam.beginStep()
+            exchange.resetCost()
+            try network.finishBackward(input: batch.input.baseAddress!, samples: batch.count, sink: exchange)
+        }
+        report(bad: batch.bad)
+        step += 1
+        skippedSamples += Int(statistics.skipped)
+        timer.finishStep(samples: statistics.samples, exchange: exchange.cost.seconds, bytes: exchange.cost.bytes)
+        for warning in monitor.warnings(
+            step: step, statistics: statistics, inside: inside, configuration: network.configuration)
+        {
+            console.warning(warning)
+        }
+        try log(statistics, inside: inside, isDue: isDue)
+    }
+
+    private func isLogged(_ step: Int) -> Bool {
+        step == 1 || step % configuration.logEvery == 0 || step == totalSteps
+    }
+
+    /// A skipped sample is told of where it was met, once: only the rank that read it knows.
+    private func report(bad: [BadSample]) {
+        for sample in bad { Console().warning("rank \(communicator.rank): skipped \(sample)") }
+    }
+
+    // MARK: What rank 0 says and writes
+
+    private func log(_ statistics: StepStatistics, inside: CollapseMonitor.Inside?, isDue: Bool) throws {
+        guard communicator.rank == 0 || isDue else { return }
+        let perStep = timer.elapsed / Double(timer.steps)
+        let rate = timer.samples / timer.elapsed
+        let left = perStep * Double(totalSteps - step)
+        console.progress(
+            "step \(step)/\(totalSteps)  loss \(format("%.1f", statistics.loss))"
+                + "  joint error \(format("%.1f", statistics.jointErrorMillimetres)) mm"
+                + "  \(format("%.0f", rate)) samples/s  \(format("%.0f", perStep * 1000)) ms/step"
+                + "  \(duration(left)) left", isDue: isDue)
+        guard isDue else { return }
+        let milliseconds = 1000 / Double(timer.steps)
+        var fields: [(String, MetricValue)] = [
+            ("step", .integer(step)),
+            ("epoch", .number(Double(step) * Double(configuration.batchSize) / Double(data.training.count))),
+            ("loss", .number(statistics.loss)), ("joint_error_mm", .number(statistics.jointErrorMillimetres)),
+            ("samples_per_second", .number(rate)), ("step_ms", .number(perStep * 1000)),
+            ("wait_ms", .number(timer.waiting * milliseconds)), ("forward_ms", .number(timer.forward * milliseconds)),
+            ("backward_ms", .number((timer.backward - timer.exchange) * milliseconds)),
+            ("exchange_ms", .number(timer.exchange * milliseconds)),
+            ("exchange_bytes", .number(Double(timer.bytes) / Double(timer.steps))),
+            ("zero_output_share", .number(statistics.zeroOutputShare)),
+            ("output_gradient_norm", .number(statistics.outputGradientNorm)),
+            ("mean_squared_label", .number(statistics.meanSquaredLabel)),
+        ]
+        if let inside {
+            fields += [
+                ("hidden_gradient_norm", .number(inside.hiddenGradientNorm)),
+                ("dead_unit_share", .number(inside.deadUnitShare)), ("dead_pooled_share", .number(inside.deadPooledShare)),
+            ]
+        }
+        if skippedSamples > 0 { fields.append(("skipped_samples", .integer(skippedSamples))) }
+        try write(fields)
+        timer.restart()
+    }
+
+    private func validate() throws {
+        let result = try evaluator.validate(network)
+        state.validation = result
+        state.validationStep = step
+        console.line(
+            "step \(step): held-out joint error \(format("%.2f", result.jointErrorMillimetres)) mm over \(result.frames) "
+                + "frames, loss \(format("%.1f", result.loss)), all joints within 40 mm in "
+                + "\(format("%.1f", result.success40 * 100))% of them")
+        try write([
+            ("step", .integer(step)),
+            (
+                "validation",
+                .object([
+                    ("frames", .integer(result.frames)), ("loss", .number(result.loss)),
+                    ("joint_error_mm", .number(result.jointErrorMillimetres)), ("success_20mm", .number(result.success20)),
+                    ("success_40mm", .number(result.success40)), ("success_80mm", .number(result.success80)),
+                ])
+            ),
+        ])
+    }
+
+    private func write(_ fields: [(String, MetricValue)]) throws {
+        try communicator.together { try directory.metrics?.write(fields) }
+    }
+
+    private func save() throws {
+        guard lastSaved != step else { return }
+        let path = try checkpoints.save(step: step, state: state)
+        lastSaved = step
+        console.line("checkpoint: \(path)")
+    }
+
+    /// What came of it, against what a network must beat.
+    private func conclude() throws {
+        if state.validationStep != step { try validate() }
+        guard let result = state.validation else { return }
+        let baseline = evaluator.constant(data.meanLabel())
+        let share = result.jointErrorMillimetres / baseline.jointErrorMillimetres
+        console.line(
+            format("held-out joint error: %.2f mm", result.jointErrorMillimetres)
+                + format("; always predicting the mean label: %.2f mm", baseline.jointErrorMillimetres)
+                + format(" (%.0f%% of it)", share * 100))
+        if skippedSamples + data.skipped > 0 {
+            console.line("samples left out because they could not be read: \(data.skipped) before, \(skippedSamples) in training")
+        }
+        try write([
+            ("step", .integer(step)),
+            (
+                "mean_label_baseline",
+                .object([
+                    ("loss", .number(baseline.loss)), ("joint_error_mm", .number(baseline.jointErrorMillimetres)),
+                ])
+            ),
+        ])
+    }
+
+    private func duration(_ seconds: Double) -> String {
+        let whole = Int(min(seconds, 1e9))
+        if whole < 60 { return "\(whole) s" }
+        if whole < 3600 { return "\(whole / 60) min \(whole % 60) s" }
+        return "\(whole / 3600) h \(whole % 3600 / 60) min"
+    }
+}
