@@ -68,5 +68,10 @@ let package = Package(
 
         module("TestSupport"),
         tests("Collectives", ["TestSupport", "mpi-probe"]),
+        .target(name: "TestOracle", path: "Tests/TestOracle", swiftSettings: settings),
+        tests("Tensors"),
+        tests("Kernels", ["Tensors", "TestOracle"]),
+        tests("Optimizers", ["Tensors", "TestOracle"]),
+        tests("Networks", ["Tensors", "Kernels", "Optimizers", "TestOracle"], resources: [.copy("Golden")]),
     ]
 )
