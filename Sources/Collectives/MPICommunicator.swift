@@ -71,7 +71,11 @@ package final class MPICommunicator: Communicator {
     private func allreduce(
         _ bytes: UnsafeMutableRawBufferPointer, stride: Int, _ type: MPI_Datatype, _ operation: MPI_Op
     ) throws(CollectiveError) {
-        for piece in Pieces(of: bytes.count / stride, limit: maximumCount) {
+        // Within a node the library works on temporary buffers of the size of its argument. Pieces of 2 MB keep those in
+        // cache and their pages mapped: 629 MB took 0.34 s at once and 0.09 s in pieces on 2 ranks, 0.95 and 0.35 s on 4
+        // (Open MPI 4.1.4, 2 cores). Between nodes many pieces would multiply the latency.
+        let piece = place.nodes == 1 ? (2 << 20) / stride : maximumCount
+        for piece in Pieces(of: bytes.count / stride, limit: min(piece, maximumCount)) {
             try check("MPI_Allreduce") {
                 MPI_Allreduce(
                     dtrain_in_place(), bytes.baseAddress! + piece.lowerBound * stride, Int32(piece.count), type,

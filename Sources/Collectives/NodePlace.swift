@@ -29,7 +29,7 @@ package struct NodePlace: Equatable, Sendable {
     /// - Parameters:
     ///   - leaders: for each rank, the lowest rank that shares its memory.
     ///   - hosts: for each rank, its host name.
-    init(of rank: Int, leaders: [Int], hosts: [String]) {
+    package init(of rank: Int, leaders: [Int], hosts: [String]) {
         let own = leaders[rank]
         self.init(
             host: hosts[rank],

@@ -1,5 +1,5 @@
 package import Collectives
-package import Networks
+import Networks
 package import Optimizers
 package import Tensors
 
@@ -15,6 +15,8 @@ package final class AllreduceExchange: GradientExchange, @unchecked Sendable {
     private let adam: Adam
     private let communicator: any Communicator
     private let team: WorkerTeam
+    /// Holds the memory of the bucket.
+    private let arena: Arena
     private let bucket: UnsafeMutablePointer<Float>
     private let bucketCount: Int
 
@@ -26,6 +28,7 @@ package final class AllreduceExchange: GradientExchange, @unchecked Sendable {
         bucketCount: Int = AllreduceExchange.bucketCount
     ) {
         self.adam = adam
+        self.arena = arena
         self.communicator = communicator
         self.team = team
         self.bucketCount = bucketCount

@@ -1,4 +1,4 @@
-package import Collectives
+import Collectives
 package import Networks
 
 /// What an exchange cost since it was last reset.

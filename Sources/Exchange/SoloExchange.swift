@@ -1,4 +1,4 @@
-package import Networks
+import Networks
 package import Optimizers
 package import Tensors
 
@@ -7,11 +7,14 @@ package import Tensors
 /// `@unchecked Sendable`: each thread writes its own scratch only.
 package final class SoloExchange: GradientExchange, @unchecked Sendable {
     private let adam: Adam
+    /// Holds the memory of the scratch.
+    private let arena: Arena
     private let scratch: [UnsafeMutablePointer<Float>]
 
     /// - Parameter arena: gives room for a tile's gradient a thread: `bytes(table:threads:)`.
     package init(adam: Adam, table: ParameterTable, threads: Int, arena: Arena) {
         self.adam = adam
+        self.arena = arena
         let count = Self.tileCount(table)
         scratch = (0..<threads).map { _ in arena.carve(Float.self, count: count).baseAddress! }
     }

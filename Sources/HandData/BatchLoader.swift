@@ -1,7 +1,7 @@
 import Glibc
 
 /// What happens when a sample cannot be read.
-package enum BadSamplePolicy: String, CaseIterable, Sendable {
+package enum BadSamplePolicy: String, CaseIterable, Sendable, Codable {
     /// The run ends with the sample's place and reason.
     case stop
     /// The sample is left out, reported once, and not read again.

@@ -1,5 +1,5 @@
 /// How depths in mm become the network's input.
-package enum DepthConditioning: String, CaseIterable, Sendable {
+package enum DepthConditioning: String, CaseIterable, Sendable, Codable {
     /// Nearness in 0...1: 0 for the background and what is no depth, near surfaces large.
     case normalized
     /// The number itself, as the question's program fed it.

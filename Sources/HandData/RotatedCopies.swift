@@ -1,5 +1,5 @@
 /// Which of ICVL's training frames are used: the data set holds each 15 times, 14 of them rotated in the image plane.
-package enum Rotations: String, CaseIterable, Sendable {
+package enum Rotations: String, CaseIterable, Sendable, Codable {
     /// The originals alone: 22,068 of 331,006.
     case none
     /// Originals and rotated copies.

@@ -22,6 +22,8 @@ package final class HandNetwork {
     package var times = PartTimes()
 
     private let team: WorkerTeam
+    /// Holds the memory of all tensors for as long as the network lives.
+    private let arena: Arena
     private let convolution: ConvolutionPool
     /// (samples, flattened): pooled activations; `finishBackward` leaves their gradient in the same place.
     private let pooled: UnsafeMutablePointer<Float>
@@ -59,6 +61,7 @@ package final class HandNetwork {
         self.configuration = configuration
         self.maximumSamples = maximumSamples
         self.team = team
+        self.arena = arena
         table = configuration.table
         let plan = Plan(configuration, samples: maximumSamples)
         convolution = plan.convolution

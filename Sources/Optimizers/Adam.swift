@@ -28,6 +28,8 @@ package final class Adam: @unchecked Sendable {
     /// Steps taken.
     package private(set) var step: Int
     private let weights: UnsafeMutablePointer<Float>
+    /// Holds the memory of the moments.
+    private let arena: Arena
     private var update: AdamUpdate
 
     /// - Parameters:
@@ -38,6 +40,7 @@ package final class Adam: @unchecked Sendable {
     ) {
         self.configuration = configuration
         self.weights = weights
+        self.arena = arena
         firstMoments = arena.carve(Float.self, count: table.count).baseAddress!
         secondMoments = arena.carve(Float.self, count: table.count).baseAddress!
         step = 0

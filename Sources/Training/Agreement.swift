@@ -1,4 +1,4 @@
-package import Collectives
+import Collectives
 
 /// Phases that all ranks enter together and leave together, with the same result or the same failure.
 extension Communicator {

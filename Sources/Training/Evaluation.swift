@@ -57,6 +57,8 @@ final class Evaluator {
     private let camera: Camera
     private let team: WorkerTeam
     private let communicator: any Communicator
+    /// Holds the memory of the buffers.
+    private let arena: Arena
     private let depths: [UnsafeMutableBufferPointer<UInt16>]
     private let input: UnsafeMutableBufferPointer<Float>
     private let labels: UnsafeMutableBufferPointer<Float>
@@ -81,6 +83,7 @@ final class Evaluator {
         maximumSamples: Int, team: WorkerTeam, communicator: any Communicator, arena: Arena
     ) {
         self.source = source
+        self.arena = arena
         self.frames = frames
         self.conditioning = conditioning
         self.policy = policy

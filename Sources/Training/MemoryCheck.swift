@@ -8,7 +8,7 @@ enum MemoryCheck {
     /// - Parameter needed: bytes this rank will hold.
     static func run(needed: Int, communicator: any Communicator) throws {
         let place = communicator.place
-        let report = "\(place.nodeIndex) \(needed) \(available() ?? Int.max) \(place.hostName)"
+        let report = "\(place.node) \(needed) \(available() ?? Int.max) \(place.host)"
         var nodes: [Int: (needed: Int, available: Int, ranks: Int, host: String)] = [:]
         for text in try communicator.allgather(Array(report.utf8)) {
             let fields = String(decoding: text, as: UTF8.self).split(separator: " ", maxSplits: 3)

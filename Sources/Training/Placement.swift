@@ -18,7 +18,7 @@ package struct Placement: Sendable {
         let allowed = Processors.allowed()
         let place = communicator.place
         // Ranks of this node with the same mask share its processors; a launcher that binds gives each its own mask.
-        let signature = "\(place.nodeIndex):\(allowed)"
+        let signature = "\(place.node):\(allowed)"
         let signatures = try communicator.allgather(Array(signature.utf8)).map { String(decoding: $0, as: UTF8.self) }
         let sharers = signatures.indices.filter { signatures[$0] == signature }
         let position = sharers.firstIndex(of: communicator.rank) ?? 0
@@ -52,7 +52,7 @@ package struct Placement: Sendable {
     /// One line about this rank, for the table at the start.
     func describe(_ place: NodePlace) -> String {
         let pinned = processors.isEmpty ? "" : ", pinned to \(processors.map(String.init).joined(separator: ","))"
-        return "\(place.hostName): \(threads) thread\(threads == 1 ? "" : "s")\(pinned), OpenBLAS \(BLAS.kernelName), "
+        return "\(place.host): \(threads) thread\(threads == 1 ? "" : "s")\(pinned), OpenBLAS \(BLAS.kernelName), "
             + Processors.modelName
     }
 }

@@ -1,5 +1,6 @@
 import Checkpoints
 import Collectives
+import Kernels
 import Networks
 import Optimizers
 import Tensors

@@ -2,7 +2,7 @@ package import Exchange
 package import HandData
 package import Kernels
 package import Networks
-import Optimizers
+package import Optimizers
 
 /// A named set of defaults.
 package enum Preset: String, Sendable, Codable, CaseIterable {

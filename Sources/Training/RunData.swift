@@ -1,5 +1,5 @@
 import Collectives
-package import HandData
+import HandData
 
 /// The samples of a run: what is trained on and what is held out, checked as far as that is possible before step 1.
 struct RunData {

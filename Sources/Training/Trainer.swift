@@ -3,6 +3,7 @@ package import Collectives
 import Exchange
 import Glibc
 import HandData
+import Kernels
 import Networks
 import Optimizers
 import Telemetry
@@ -74,10 +75,11 @@ package final class Trainer {
         self.configuration = resolved
 
         // The loader's threads inherit this thread's affinity, so they start before the team is pinned.
-        let resumed = directory.checkpoint?.step ?? 0
-        step = try Int(communicator.maximum(Double(resumed)))
+        let resumed = try Int(communicator.maximum(Double(directory.checkpoint?.step ?? 0)))
+        step = resumed
+        let training = data.training
         loader = try communicator.together {
-            try plan.makeLoader(data.training, configuration: resolved, communicator: communicator, step: step)
+            try plan.makeLoader(training, configuration: resolved, communicator: communicator, step: resumed)
         }
         team = WorkerTeam(
             count: placement.threads, processors: placement.processors, spins: placement.isOversubscribed ? 0 : 20_000)
@@ -189,7 +191,7 @@ package final class Trainer {
             statistics.setFailed()
         }
         if let batch {
-            timer.measureForward { network.forward(input: batch.input.baseAddress!, samples: batch.count) }
+            timer.measureForward { _ = network.forward(input: batch.input.baseAddress!, samples: batch.count) }
             statistics.add(
                 predictions: network.outputs, labels: batch.labels.baseAddress!, samples: batch.count,
                 skipped: batch.bad.count, head: network.configuration.head)

@@ -11,6 +11,7 @@ let usage = """
            mpi-probe die RANK                                 the rank kills itself while the others wait for it
            mpi-probe abort RANK CODE                          the rank ends all
            mpi-probe wait SECONDS                             rank 0 is late for a barrier; processor time of the others
+           mpi-probe rate COUNT REPEATS                       seconds of a sum of that many floats, best of the repeats
            mpi-probe disagree                                 rank 0 sends more than rank 1 expects
     """
 
@@ -66,6 +67,18 @@ do {
         if communicator.rank == 0 { sleep(UInt32(numbers[0])) }
         try communicator.barrier()
         try printLine(["rank": Double(communicator.rank), "processorSeconds": processorSeconds() - before])
+    case ("rate", 2):
+        let values = UnsafeMutableBufferPointer<Float>.allocate(capacity: numbers[0])
+        values.initialize(repeating: 0)
+        var best = Double.infinity
+        for _ in 0..<numbers[1] {
+            try communicator.barrier()
+            let start = ContinuousClock.now
+            try communicator.sum(values)
+            best = min(best, (ContinuousClock.now - start) / .seconds(1))
+        }
+        values.deallocate()
+        try printLine(["rank": Double(communicator.rank), "seconds": best])
     case ("disagree", 0):
         var bytes = [UInt8](repeating: 0, count: communicator.rank == 0 ? 100 : 10)
         try bytes.withUnsafeMutableBytes { buffer in

@@ -44,6 +44,21 @@ package struct SyntheticHands: Sendable {
         }
     }
 
+    /// The label of frame `index`, without rendering it.
+    /// - Parameter label: 48 values; see the type.
+    package func label(index: UInt64, into label: UnsafeMutableBufferPointer<Float>) {
+        var random = CounterRandom(seed: seed, stream: index).generator()
+        write(HandDraw.draw(&random), to: label)
+    }
+
+    private func write(_ skeleton: HandSkeleton, to label: UnsafeMutableBufferPointer<Float>) {
+        precondition(label.count == Self.labelCount, "a label holds 48 numbers")
+        for joint in 0..<16 {
+            let position = camera.project(skeleton.joints[joint])
+            for axis in 0..<3 { label[3 * joint + axis] = position[axis] }
+        }
+    }
+
     /// Renders frame `index`.
     ///
     /// - Parameters:
@@ -55,13 +70,9 @@ package struct SyntheticHands: Sendable {
         index: UInt64, depth: UnsafeMutableBufferPointer<UInt16>, label: UnsafeMutableBufferPointer<Float>,
         scratch: Scratch? = nil
     ) {
-        precondition(label.count == Self.labelCount, "a label holds 48 numbers")
         var random = CounterRandom(seed: seed, stream: index).generator()
         let skeleton = HandDraw.draw(&random)
-        for joint in 0..<16 {
-            let position = camera.project(skeleton.joints[joint])
-            for axis in 0..<3 { label[3 * joint + axis] = position[axis] }
-        }
+        write(skeleton, to: label)
         render(skeleton, &random, index, depth, scratch)
     }
 

@@ -1,0 +1,44 @@
+/// Synthetic hands as a source of samples: frames are rendered when they are read.
+package struct SyntheticSource: FrameSource {
+    private let hands: SyntheticHands
+    private let frames: Range<Int>
+
+    /// - Parameter frames: numbers of the renderer's frames; sample 0 is the first.
+    package init(_ hands: SyntheticHands, frames: Range<Int>) {
+        self.hands = hands
+        self.frames = frames
+    }
+
+    package var count: Int { frames.count }
+    package var width: Int { hands.width }
+    package var height: Int { hands.height }
+
+    package func readLabel(_ index: Int, into label: UnsafeMutableBufferPointer<Float>) {
+        hands.label(index: frameNumber(index), into: label)
+    }
+
+    package func readFrame(_ index: Int, into depth: UnsafeMutableBufferPointer<UInt16>) throws(BadSample) {
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: HandLabel.valueCount) { label in
+            hands.render(index: frameNumber(index), depth: depth, label: label)
+        }
+    }
+
+    package func readSample(
+        _ index: Int, depth: UnsafeMutableBufferPointer<UInt16>, label: UnsafeMutableBufferPointer<Float>
+    ) throws(BadSample) {
+        hands.render(index: frameNumber(index), depth: depth, label: label)
+    }
+
+    package func describe(_ index: Int) -> String { "synthetic frame \(frameNumber(index)) of seed \(hands.seed)" }
+
+    /// Of the seed, the size and the frames: the renderer is a pure function of them.
+    package var fingerprint: UInt64 {
+        var hash = StreamHash()
+        for word in [hands.seed, UInt64(width), UInt64(height), UInt64(frames.lowerBound), UInt64(frames.upperBound)] {
+            hash.combine(word)
+        }
+        return hash.value
+    }
+
+    private func frameNumber(_ index: Int) -> UInt64 { UInt64(frames.lowerBound + index) }
+}

@@ -1,0 +1,27 @@
+import ArgumentParser
+import Glibc
+
+@main
+struct Dtrain: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "dtrain",
+        abstract: "Trains a hand-joint CNN on ICVL depth frames, data-parallel over MPI ranks, on ordinary CPUs.",
+        discussion: """
+            `dtrain` alone is `dtrain train` on one rank; `mpirun -np 4 dtrain` trains on four. With no --data it trains on \
+            built-in synthetic hands, so nothing needs downloading.
+
+            EXAMPLES
+              dtrain --steps 200
+              mpirun -np 4 dtrain --data /data/icvl --run-dir runs/first
+              dtrain train --help
+            """,
+        version: "0.1.0",
+        subcommands: [TrainCommand.self, SynthCommand.self, InspectCommand.self],
+        defaultSubcommand: TrainCommand.self)
+
+    static func main() {
+        // A reader of our output that goes away must not kill a training.
+        signal(SIGPIPE, SIG_IGN)
+        CommandRunner.run(Self.self)
+    }
+}

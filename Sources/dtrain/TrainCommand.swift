@@ -1,0 +1,226 @@
+import ArgumentParser
+import Collectives
+import Exchange
+import Glibc
+import HandData
+import Kernels
+import Networks
+import Tensors
+import Training
+
+struct TrainCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "train",
+        abstract: "Train the network (the default command).",
+        discussion: """
+            A flag beats the file given by --config, which beats the preset. Everything resolved is written to \
+            RUN-DIR/config.yaml, which can be given to --config again.
+
+            EXAMPLES
+              dtrain --preset shallow --steps 300
+              mpirun -np 4 dtrain --data /data/icvl --epochs 20 --run-dir runs/icvl --resume auto
+              dtrain --config runs/icvl/config.yaml --learning-rate 5e-5 --run-dir runs/slower
+
+            EXIT CODES
+              0 done   1 a failure, explained on standard error   64 a wrong command line
+            """)
+
+    @OptionGroup(title: "DATA") var data: DataOptions
+    @OptionGroup(title: "NETWORK") var network: NetworkOptions
+    @OptionGroup(title: "TRAINING") var training: TrainingOptions
+    @OptionGroup(title: "RANKS") var ranks: RankOptions
+    @OptionGroup(title: "RUN DIRECTORY") var directory: DirectoryOptions
+
+    @Option(help: "A YAML file of settings, such as the config.yaml of an earlier run.")
+    var config: String?
+
+    mutating func validate() throws {
+        if let problem = try resolved().problem { throw ValidationError(problem) }
+    }
+
+    /// Preset, then file, then flags.
+    private func resolved() throws -> RunConfiguration {
+        var configuration = RunConfiguration(preset: network.preset ?? .seed)
+        if let config { configuration = try ConfigurationFile.read(config, preset: network.preset) }
+        data.apply(to: &configuration)
+        network.apply(to: &configuration)
+        training.apply(to: &configuration)
+        ranks.apply(to: &configuration)
+        directory.apply(to: &configuration)
+        return configuration
+    }
+
+    mutating func run() throws {
+        let startedAt = Stopwatch.now
+        let configuration = try resolved()
+        let communicator: any Communicator
+        do {
+            communicator = try Communicators.start()
+        } catch {
+            if error.isForThisProcessToPrint { CommandRunner.complain("\(error)") }
+            Glibc.exit(1)
+        }
+        do {
+            let trainer = try Trainer(
+                configuration, communicator: communicator, startedAt: startedAt,
+                configurationText: ConfigurationFile.text)
+            try trainer.run()
+        } catch let failure as TrainingFailure {
+            if communicator.rank == 0 { for line in failure.lines { CommandRunner.complain(line) } }
+            communicator.finish()
+            Glibc.exit(failure.exitCode)
+        } catch {
+            // One rank alone met this: the others cannot know, so they are ended.
+            CommandRunner.complainAnyRank("rank \(communicator.rank): \(error)")
+            communicator.abort(exitCode: 1)
+        }
+        communicator.finish()
+    }
+}
+
+struct DataOptions: ParsableArguments {
+    @Option(help: "Root of an ICVL data set (Training/, Testing/). Without it: synthetic hands, in memory.")
+    var data: String?
+
+    @Option(help: "Rotated copies of the training frames: none or all. (default: none)")
+    var rotations: Rotations?
+
+    @Option(help: "A sample that cannot be read: stop the run, or skip it on all ranks and count it. (default: stop)")
+    var onBadSample: BadSamplePolicy?
+
+    @Option(help: "Synthetic training frames. (default: 10000)")
+    var syntheticFrames: Int?
+
+    @Option(help: "Synthetic held-out frames. (default: 500)")
+    var syntheticTestFrames: Int?
+
+    @Option(help: "WIDTHxHEIGHT of synthetic frames. (default: 320x240)")
+    var imageSize: String?
+
+    @Option(help: "Depth as input: normalized (nearness, background 0) or raw (mm). (default: normalized)")
+    var input: DepthConditioning?
+
+    @Option(help: "Memory for decoded frames, MiB a rank; 0: none. (default: 1024)")
+    var cache: Int?
+
+    func apply(to configuration: inout RunConfiguration) {
+        if let data { configuration.data = data }
+        if let rotations { configuration.rotations = rotations }
+        if let onBadSample { configuration.onBadSample = onBadSample }
+        if let syntheticFrames { configuration.syntheticFrames = syntheticFrames }
+        if let syntheticTestFrames { configuration.syntheticTestFrames = syntheticTestFrames }
+        if let imageSize { configuration.imageSize = imageSize }
+        if let input { configuration.input = input }
+        if let cache { configuration.cache = cache }
+    }
+}
+
+struct NetworkOptions: ParsableArguments {
+    @Option(help: "Defaults of all settings: seed, seed-verbatim (the question's program: collapses) or shallow. (default: seed)")
+    var preset: Preset?
+
+    @Option(help: "Output head: linear, relu (can die: see Docs/why-zero.md) or exp (positive). (default: linear)")
+    var output: OutputHead?
+
+    @Option(help: "Max pooling window: 2 (153,600 inputs of FC1) or 4 (38,400). (default: 2)")
+    var pool: Int?
+
+    @Option(help: "Units of FC1. (default: 1024)")
+    var hidden: Int?
+
+    @Option(help: "he, or truncated-normal (0.1, biases 0.1). (default: he)")
+    var initialValues: InitialValues?
+
+    func apply(to configuration: inout RunConfiguration) {
+        if let output { configuration.output = output }
+        if let pool { configuration.pool = pool }
+        if let hidden { configuration.hidden = hidden }
+        if let initialValues { configuration.initialValues = initialValues }
+    }
+}
+
+struct TrainingOptions: ParsableArguments {
+    @Option(help: "Training steps. (default: 1000)")
+    var steps: Int?
+
+    @Option(help: "Passes over the training samples, instead of --steps.")
+    var epochs: Double?
+
+    @Option(help: "Samples a step, over all ranks together. (default: 100)")
+    var batchSize: Int?
+
+    @Option(help: "Adam's learning rate. (default: 1e-4)")
+    var learningRate: Double?
+
+    @Option(help: "Of initial values, sample order and synthetic hands: the same for every number of ranks. (default: 1)")
+    var seed: UInt64?
+
+    func apply(to configuration: inout RunConfiguration) {
+        if let steps {
+            configuration.steps = steps
+            configuration.epochs = nil
+        }
+        if let epochs { configuration.epochs = epochs }
+        if let batchSize { configuration.batchSize = batchSize }
+        if let learningRate { configuration.learningRate = learningRate }
+        if let seed { configuration.seed = seed }
+    }
+}
+
+struct RankOptions: ParsableArguments {
+    @Option(help: "Threads a rank; 0: processors allowed on the node / ranks on it. (default: 0)")
+    var threads: Int?
+
+    @Option(help: "How ranks agree on the update: allreduce. (default: allreduce)")
+    var exchange: ExchangeKind?
+
+    func apply(to configuration: inout RunConfiguration) {
+        if let threads { configuration.threads = threads }
+        if let exchange { configuration.exchange = exchange }
+    }
+}
+
+struct DirectoryOptions: ParsableArguments {
+    @Option(help: "Where the run writes. (default: runs/TIME-PRESET)")
+    var runDir: String?
+
+    @Option(help: "never; auto: go on from the newest good checkpoint in --run-dir, if any; or a checkpoint's path. (default: never)")
+    var resume: String?
+
+    @Option(help: "Steps between checkpoints; one is always written at the end. (default: 500)")
+    var checkpointEvery: Int?
+
+    @Option(help: "Newest checkpoints that are kept, besides the best. (default: 3)")
+    var keepCheckpoints: Int?
+
+    @Flag(help: "Also write the checkpoint of step 0, so that another program can start from the same weights.")
+    var saveInitial = false
+
+    @Option(help: "Steps between lines of metrics.jsonl. (default: 10)")
+    var logEvery: Int?
+
+    @Option(help: "Steps between validations on held-out frames; one is always made at the end. (default: 100)")
+    var validateEvery: Int?
+
+    @Option(help: "Held-out frames a validation uses, from the first; 0: all. (default: 0)")
+    var validateFrames: Int?
+
+    func apply(to configuration: inout RunConfiguration) {
+        if let runDir { configuration.runDir = runDir }
+        if let resume { configuration.resume = resume }
+        if let checkpointEvery { configuration.checkpointEvery = checkpointEvery }
+        if let keepCheckpoints { configuration.keepCheckpoints = keepCheckpoints }
+        if saveInitial { configuration.saveInitial = true }
+        if let logEvery { configuration.logEvery = logEvery }
+        if let validateEvery { configuration.validateEvery = validateEvery }
+        if let validateFrames { configuration.validateFrames = validateFrames }
+    }
+}
+
+extension Preset: ExpressibleByArgument {}
+extension Rotations: ExpressibleByArgument {}
+extension BadSamplePolicy: ExpressibleByArgument {}
+extension DepthConditioning: ExpressibleByArgument {}
+extension OutputHead: ExpressibleByArgument {}
+extension InitialValues: ExpressibleByArgument {}
+extension ExchangeKind: ExpressibleByArgument {}
