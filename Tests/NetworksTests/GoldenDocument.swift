@@ -50,5 +50,10 @@ struct GoldenCase: Decodable {
         let samples: [Double]?
     }
 
+    /// The initial parameters, by name.
+    var parameters: [String: [Double]] {
+        Dictionary(uniqueKeysWithValues: tensors.map { ($0.name, $0.values) }).filter { gradients[$0.key] != nil }
+    }
+
     func tensor(_ name: String) -> [Double] { tensors.first { $0.name == name }!.values }
 }

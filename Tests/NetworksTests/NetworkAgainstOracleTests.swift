@@ -12,7 +12,7 @@ struct NetworkShape: Sendable, CustomTestStringConvertible {
     var flattened: Int { height / pool * (width / pool) * 8 }
 
     static let all: [NetworkShape] = [
-        (2, 2, 2, 1, 1, 1), (4, 4, 4, 7, 48, 2), (6, 10, 2, 1, 48, 7), (6, 10, 2, 7, 400, 7), (8, 12, 4, 48, 48, 7),
+        (2, 2, 2, 1, 1, 1), (4, 4, 4, 7, 48, 2), (6, 10, 2, 1, 48, 7), (6, 10, 2, 7, 400, 7), (6, 10, 2, 1, 1000, 7), (8, 12, 4, 48, 48, 7),
         (10, 14, 2, 48, 48, 1), (12, 20, 4, 7, 3, 100), (12, 16, 2, 48, 48, 100), (4, 12, 4, 1024, 48, 2),
         (14, 10, 2, 1024, 48, 7), (32, 40, 2, 33, 48, 7), (20, 28, 4, 1024, 48, 1),
     ].map { NetworkShape(height: $0, width: $1, pool: $2, hidden: $3, outputs: $4, samples: $5) }
