@@ -7,14 +7,15 @@
 package struct AdamUpdate: Sendable {
     /// learningRate · sqrt(1 - beta2^t) / (1 - beta1^t).
     package let rate: Float
-    package let beta1: Float
-    package let beta2: Float
+    /// 1 - beta1 and 1 - beta2, subtracted in Double: 1 - Float(0.999) is off by 1.3e-5 of itself, and every step with it.
+    package let share1: Float
+    package let share2: Float
     package let epsilon: Float
 
-    package init(rate: Float, beta1: Float, beta2: Float, epsilon: Float) {
+    package init(rate: Float, beta1: Double, beta2: Double, epsilon: Float) {
         self.rate = rate
-        self.beta1 = beta1
-        self.beta2 = beta2
+        share1 = Float(1 - beta1)
+        share2 = Float(1 - beta2)
         self.epsilon = epsilon
     }
 
@@ -36,8 +37,8 @@ package struct AdamUpdate: Sendable {
                 v.loadUnaligned(fromByteOffset: offset, as: SIMD8<Float>.self)
             )
             let gi = g.loadUnaligned(fromByteOffset: offset, as: SIMD8<Float>.self)
-            mi += (gi - mi) * (1 - beta1)
-            vi += (gi * gi - vi) * (1 - beta2)
+            mi += (gi - mi) * share1
+            vi += (gi * gi - vi) * share2
             wi -= (mi * rate) / (vi.squareRoot() + epsilon)
             w.storeBytes(of: wi, toByteOffset: offset, as: SIMD8<Float>.self)
             m.storeBytes(of: mi, toByteOffset: offset, as: SIMD8<Float>.self)
@@ -46,8 +47,8 @@ package struct AdamUpdate: Sendable {
         }
         for index in count / 8 * 8..<max(count, count / 8 * 8) {
             let gi = gradient[index]
-            firstMoment[index] += (gi - firstMoment[index]) * (1 - beta1)
-            secondMoment[index] += (gi * gi - secondMoment[index]) * (1 - beta2)
+            firstMoment[index] += (gi - firstMoment[index]) * share1
+            secondMoment[index] += (gi * gi - secondMoment[index]) * share2
             weights[index] -= (firstMoment[index] * rate) / (secondMoment[index].squareRoot() + epsilon)
         }
     }

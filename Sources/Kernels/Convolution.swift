@@ -51,7 +51,8 @@ package struct ConvolutionPool: Sendable {
     /// - Parameters:
     ///   - image: (height, width).
     ///   - weights: (5, 5, 1, 8), 32-byte aligned. bias: (8), 32-byte aligned.
-    ///   - output: overwritten, (height / pool, width / pool, 8). NaN in, NaN out.
+    ///   - output: overwritten, (height / pool, width / pool, 8). NaN weights and biases make their channel NaN; a NaN
+    ///     pixel reaches at least the windows whose first pixel is within two rows and columns of it.
     ///   - winners: overwritten, same shape: which pixel of its window won (row · pool + column), or `dead`.
     ///   - scratch: `scratchCount` floats of this thread.
     package func forward(

@@ -30,7 +30,7 @@ package final class HandNetwork {
     private let winners: UnsafeMutablePointer<UInt8>
     /// (samples, hidden): gradient of the hidden layer's pre-activations, after `beginBackward`.
     package let hiddenGradient: UnsafeMutablePointer<Float>
-    /// (lanes, samples, hidden).
+    /// (lanes, samples, hidden) for FC1, (samples, outputs) for FC2.
     private let partials: UnsafeMutablePointer<Float>
     /// Gradients of the small parameters, laid out as the table's first `smallCount`.
     private let smallGradients: UnsafeMutableBufferPointer<Float>
@@ -96,7 +96,8 @@ package final class HandNetwork {
             outputs = samples * configuration.outputs
             hidden = samples * configuration.hidden
             pooled = samples * configuration.flattened
-            partials = HandNetwork.lanes(configuration.flattened) * samples * configuration.hidden
+            let lanes = HandNetwork.lanes(configuration.flattened)
+            partials = samples * max(lanes * configuration.hidden, configuration.outputs)
             smallGradients = table.smallCount
             convolutionGradients = samples * (ConvolutionPool.weightCount + ConvolutionPool.channels)
             winners = samples * configuration.flattened

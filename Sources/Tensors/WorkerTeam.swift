@@ -17,10 +17,12 @@ package final class WorkerTeam: @unchecked Sendable {  // every mutable member i
     /// - Parameters:
     ///   - count: threads, the caller included; at least 1.
     ///   - processors: processors to pin to, thread i on `processors[i]`; empty: no pinning. Pins the caller too.
-    ///   - spins: how often a waiting thread looks before it sleeps.
+    ///   - spins: how often a waiting thread looks before it sleeps; a team of more threads than the process has
+    ///     processors sleeps at once, as who spins keeps the processor from who works.
     package init(count: Int, processors: [Int] = [], spins: Int = 20_000) {
         self.count = max(1, count)
-        shared = TeamState(count: self.count, spins: spins)
+        let isCrowded = self.count > max(processors.count, Processors.allowed().count)
+        shared = TeamState(count: self.count, spins: isCrowded ? 0 : spins)
         if self.count <= processors.count { Processors.pin(to: processors[0]) }
         for index in 1..<max(1, self.count) {
             let start = ThreadStart(
