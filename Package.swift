@@ -65,14 +65,15 @@ let package = Package(
             ],
             swiftSettings: settings),
         .executableTarget(name: "mpi-probe", dependencies: ["Collectives"], swiftSettings: settings),
-        tests("HandData", ["Tensors"]),
-
         module("TestSupport"),
+
+        tests("HandData", ["Tensors"]),
         tests("Collectives", ["TestSupport", "mpi-probe"]),
         .target(name: "TestOracle", path: "Tests/TestOracle", swiftSettings: settings),
         tests("Tensors"),
         tests("Kernels", ["Tensors", "TestOracle"]),
         tests("Optimizers", ["Tensors", "TestOracle"]),
         tests("Networks", ["Tensors", "Kernels", "Optimizers", "TestOracle"], resources: [.copy("Golden")]),
+        tests("Checkpoints"),
     ]
 )

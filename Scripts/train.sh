@@ -24,14 +24,22 @@ status=0
 run_ranks "$ranks" "$dtrain" "${arguments[@]}" || status=$?
 ((status == 0)) || exit "$status"
 
+program=$(printf '%q' "$dtrain")
 cat >&2 <<END
 
 Next:
-  Scripts/train.sh --resume auto --steps 200         go on from the newest checkpoint
-  Scripts/train.sh --data DIR --steps 1000           train on ICVL (DIR holds Training/ and Testing/)
-  $dtrain synth OUT --frames 2000 --test-frames 200    write a data set of synthetic hands in ICVL's format
-  $dtrain inspect CHECKPOINT                           what a checkpoint holds
-  $dtrain --help                                       everything else
-  Scripts/install.sh                                 install, so that 'mpirun -np 4 dtrain' works anywhere
-  Scripts/test.sh                                    all tests
+  # go on from the newest checkpoint of a run (its directory is named above)
+  Scripts/train.sh --run-dir RUN --resume auto --steps 200
+  # train on ICVL: DIR holds Training/ and Testing/
+  Scripts/train.sh --data DIR --steps 1000
+  # write a data set of synthetic hands in ICVL's format
+  $program synth OUT --frames 2000 --test-frames 200
+  # what a checkpoint holds
+  $program inspect CHECKPOINT
+  # everything else
+  $program --help
+  # install, so that 'mpirun -np 4 dtrain' works anywhere
+  Scripts/install.sh
+  # all tests
+  Scripts/test.sh
 END

@@ -187,8 +187,8 @@ package struct CheckpointStore: Sendable {
         do throws(CheckpointError) {
             let sound = try sound()
             best = try linkBest(among: sound)
-            // A damaged one does not count, and goes when it is older than all that are kept.
-            let oldestKept = sound.suffix(keepNewest).first?.step ?? checkpoint.step
+            // Damaged ones do not count; they go, like the good ones, when enough good ones are newer.
+            let oldestKept = sound.count < keepNewest ? 0 : sound[sound.count - keepNewest].step
             for old in try steps() where old < oldestKept && old != best {
                 do throws(CheckpointError) {
                     try remove(step: old)

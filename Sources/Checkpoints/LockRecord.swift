@@ -29,7 +29,8 @@ package struct LockRecord: Equatable, Sendable, CustomStringConvertible {
         self.init(host: lines[0][1], pid: pid, start: start)
     }
 
-    var text: String { "host \(host)\npid \(pid)\nstart \(start)\n" }
+    /// The content of the file.
+    package var text: String { "host \(host)\npid \(pid)\nstart \(start)\n" }
 
     /// Whether the process is known to be gone: it ran on this host, and no process of this number and start time is here.
     package var isStale: Bool {

@@ -5,9 +5,9 @@ import Glibc
 /// `flock` decides where the file system has it, also over a network: the kernel gives it back when its holder dies, however it
 /// died. Where it is not supported, the record decides: a holder on this host that is gone is passed over, one on
 /// another host is believed.
-final class RunLock {
+package final class RunLock {
     /// The holder that was found dead, if the lock was taken over.
-    let takenOverFrom: LockRecord?
+    package let takenOverFrom: LockRecord?
     private let path: String
     private let file: OpenFile
 
@@ -26,7 +26,7 @@ final class RunLock {
     ///
     /// - Parameter tryLock: 0 or an `errno`; tests put a file system without locks here.
     /// - Throws: `.locked` naming the holder; `.system` where the file cannot be written.
-    static func acquire(
+    package static func acquire(
         _ path: String, tryLock: (Int32) -> Int32 = RunLock.flockExclusively
     ) throws(CheckpointError) -> RunLock {
         // Another run may remove its lock between our open and our flock: then there is a new file to try.
@@ -36,7 +36,8 @@ final class RunLock {
         throw CheckpointError(.locked, path: path, "other runs keep taking this lock")
     }
 
-    static func flockExclusively(_ descriptor: Int32) -> Int32 {
+    /// `flock(2)` without waiting: 0 or its `errno`.
+    package static func flockExclusively(_ descriptor: Int32) -> Int32 {
         flock(descriptor, LOCK_EX | LOCK_NB) == 0 ? 0 : errno
     }
 

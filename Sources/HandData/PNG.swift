@@ -23,6 +23,7 @@ package enum PNG {
         package var description: String { "\(width)x\(height)" }
     }
 
+    private static let signature: [UInt8] = [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A]
     /// No allocation of the decoder may exceed this: a row, its window and its state need far less, and a forged
     /// chunk can ask for no more.
     private static let largestAllocation = 8 << 20
@@ -58,12 +59,12 @@ package enum PNG {
 
     /// Walks the chunks' lengths to the end of IEND, whose last bytes spng does not ask for.
     private static func requireEnd(_ bytes: UnsafeRawBufferPointer) throws(PNGError) {
-        let overhead = 12 // length, type and checksum, 4 bytes each
+        let overhead = 12  // length, type and checksum, 4 bytes each
         var offset = 8
         while offset <= bytes.count - overhead {
             let length = Int(UInt32(bigEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self)))
             let type = UInt32(bigEndian: bytes.loadUnaligned(fromByteOffset: offset + 4, as: UInt32.self))
-            if type == 0x4945_4E44 { return } // "IEND"
+            if type == 0x4945_4E44 { return }  // "IEND"
             offset += overhead + length
         }
         throw PNGError("truncated PNG file")
@@ -97,7 +98,8 @@ package enum PNG {
         let header = try Decoder(bytes).header()
         try requireDepth(header)
         guard header.width <= UInt32(largestSide), header.height <= UInt32(largestSide) else {
-            throw PNGError("wrong size \(header.width)x\(header.height), at most \(largestSide)x\(largestSide) expected")
+            throw PNGError(
+                "wrong size \(header.width)x\(header.height), at most \(largestSide)x\(largestSide) expected")
         }
         return Size(width: Int(header.width), height: Int(header.height))
     }
@@ -113,7 +115,9 @@ package enum PNG {
     private static func requireDepth(_ header: spng_ihdr) throws(PNGError) {
         let greyscale = UInt32(header.color_type) == SPNG_COLOR_TYPE_GRAYSCALE.rawValue
         guard greyscale, header.bit_depth == 16 else {
-            throw PNGError("wrong depth: \(header.bit_depth)-bit \(colorName(header.color_type)), expected 16-bit single-band greyscale")
+            throw PNGError(
+                "wrong depth: \(header.bit_depth)-bit \(colorName(header.color_type)), expected 16-bit single-band greyscale"
+            )
         }
     }
 
@@ -130,7 +134,6 @@ package enum PNG {
     static func check(_ code: Int32) throws(PNGError) {
         switch code {
         case 0: return
-        case Int32(SPNG_ESIGNATURE.rawValue): throw PNGError("not a PNG file")
         case SPNG_IO_EOF.rawValue, Int32(SPNG_EOF.rawValue), Int32(SPNG_EIDAT_TOO_SHORT.rawValue):
             throw PNGError("truncated PNG file")
         default: throw PNGError("damaged PNG file (\(String(cString: spng_strerror(code))))")
@@ -142,7 +145,8 @@ package enum PNG {
         let context: OpaquePointer
 
         init(_ bytes: UnsafeRawBufferPointer) throws(PNGError) {
-            guard bytes.count >= 8 else { throw PNGError(bytes.isEmpty ? "empty file" : "not a PNG file") }
+            guard !bytes.isEmpty else { throw PNGError("empty file") }
+            guard bytes.starts(with: PNG.signature) else { throw PNGError("not a PNG file") }
             var allocator = spng_alloc(
                 malloc_fn: { $0 > PNG.largestAllocation ? nil : malloc($0) },
                 realloc_fn: { $1 > PNG.largestAllocation ? nil : realloc($0, $1) },

@@ -18,6 +18,15 @@ package enum OutputHead: String, Sendable, CaseIterable, Codable {
         }
     }
 
+    /// A z that gives the output `value`; where none does, 0.
+    package func inverse(_ value: Float) -> Float {
+        switch self {
+        case .linear: value
+        case .relu: max(0, value)
+        case .exp: value > 0 ? Glibc.logf(value) : 0
+        }
+    }
+
     /// dz = do · head'(z), written with the outputs: ReLU' = (o > 0), exp' = o; in place. NaN stays NaN.
     package func backward(outputs: UnsafePointer<Float>, gradient: UnsafeMutablePointer<Float>, count: Int) {
         switch self {

@@ -5,7 +5,10 @@ extension NetworkConfiguration {
     /// Writes the parameters' initial values: a pure function of the seed, whatever the number of ranks or threads.
     /// - Parameters:
     ///   - parameters: `table.count` floats, overwritten.
-    package func initialize(_ parameters: UnsafeMutablePointer<Float>, seed: UInt64, team: WorkerTeam) {
+    ///   - meanOutput: what the last layer's bias makes the network give at first (48 values); nil: bias 0 or 0.1.
+    package func initialize(
+        _ parameters: UnsafeMutablePointer<Float>, seed: UInt64, team: WorkerTeam, meanOutput: [Float]? = nil
+    ) {
         let table = self.table
         for (number, parameter) in table.parameters.enumerated() {
             let start = parameters + parameter.range.lowerBound
@@ -13,6 +16,9 @@ extension NetworkConfiguration {
             if isBias {
                 let value: Float = initialValues == .he ? 0 : 0.1
                 UnsafeMutableBufferPointer(start: start, count: parameter.count).update(repeating: value)
+                if let meanOutput, parameter.name == "fc2.bias" {
+                    for (output, mean) in meanOutput.enumerated() { start[output] = head.inverse(mean) }
+                }
                 continue
             }
             let random = CounterRandom(seed: seed, stream: UInt64(number))

@@ -14,6 +14,14 @@ package enum Preset: String, Sendable, Codable, CaseIterable {
     case shallow
 }
 
+/// How the last layer's bias begins.
+package enum OutputBias: String, Sendable, Codable, CaseIterable {
+    /// At the mean of the training labels: the network starts as the best constant answer, and learns what differs.
+    case mean
+    /// As the other biases.
+    case constant
+}
+
 /// Everything a run is made from, resolved: what `config.yaml` holds. Its keys are the names of the flags.
 package struct RunConfiguration: Sendable, Codable, Equatable {
     package var preset: Preset
@@ -35,6 +43,7 @@ package struct RunConfiguration: Sendable, Codable, Equatable {
     package var pool: Int
     package var hidden: Int
     package var initialValues: InitialValues
+    package var outputBias: OutputBias
 
     package var steps: Int
     /// Passes over the training samples; when set, it decides `steps`.
@@ -74,6 +83,7 @@ package struct RunConfiguration: Sendable, Codable, Equatable {
         pool = preset == .shallow ? 4 : 2
         hidden = 1024
         initialValues = preset == .seedVerbatim ? .truncatedNormal : .he
+        outputBias = preset == .seedVerbatim ? .constant : .mean
         steps = 1000
         batchSize = 100
         learningRate = 1e-4
@@ -97,6 +107,7 @@ package struct RunConfiguration: Sendable, Codable, Equatable {
         case imageSize = "image-size"
         case input, cache, output, pool, hidden
         case initialValues = "initial-values"
+        case outputBias = "output-bias"
         case steps, epochs
         case batchSize = "batch-size"
         case learningRate = "learning-rate"

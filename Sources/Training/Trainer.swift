@@ -132,7 +132,9 @@ package final class Trainer {
     /// Initial weights, or those of the checkpoint that the run goes on from.
     private func begin() throws {
         if step == 0 && directory.checkpoint == nil {
-            network.configuration.initialize(network.parameters, seed: configuration.seed, team: team)
+            network.configuration.initialize(
+                network.parameters, seed: configuration.seed, team: team,
+                meanOutput: configuration.outputBias == .mean ? data.meanLabel() : nil)
             if configuration.saveInitial { try save() }
         } else {
             let checkpoint = directory.checkpoint

@@ -131,7 +131,11 @@ struct NetworkOptions: ParsableArguments {
     @Option(help: "he, or truncated-normal (0.1, biases 0.1). (default: he)")
     var initialValues: InitialValues?
 
+    @Option(help: "The last bias begins at the mean of the training labels, or constant as the others. (default: mean)")
+    var outputBias: OutputBias?
+
     func apply(to configuration: inout RunConfiguration) {
+        if let outputBias { configuration.outputBias = outputBias }
         if let output { configuration.output = output }
         if let pool { configuration.pool = pool }
         if let hidden { configuration.hidden = hidden }
@@ -223,4 +227,5 @@ extension BadSamplePolicy: ExpressibleByArgument {}
 extension DepthConditioning: ExpressibleByArgument {}
 extension OutputHead: ExpressibleByArgument {}
 extension InitialValues: ExpressibleByArgument {}
+extension OutputBias: ExpressibleByArgument {}
 extension ExchangeKind: ExpressibleByArgument {}

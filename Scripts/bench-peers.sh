@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# dtrain's training step beside its peers', on this machine, in alternation: peer, dtrain, next peer, dtrain, ... so that a
+# machine whose speed drifts treats all alike. The question's network, one process each. Writes the table in
+# Docs/performance.md and Docs/performance.svg from the measured JSON, which stays in runs/bench-peers.
+#
+# Usage: Scripts/bench-peers.sh [--threads "2 1"] [--pool 2] [--batch 100] [--rounds 3] [--steps 10] [--warmup 3]
+# Takes about five minutes a round on two cores, and 6 GB of memory. Installs PyTorch and TensorFlow (several GB) into
+# .python/ first. Let nothing else run meanwhile.
+set -euo pipefail
+# shellcheck source=Scripts/setup.sh
+source "$(dirname -- "${BASH_SOURCE[0]}")/setup.sh"
+
+declare -A option=([threads]=$(nproc) [pool]=2 [batch]=100 [rounds]=3 [steps]=10 [warmup]=3)
+while (($#)); do
+    name=${1#--}
+    [[ $1 == --* && -n $name && -v option[$name] ]] || fail "no option '$1'. hint: ${!option[*]}"
+    # Only the threads may be several numbers.
+    [[ ${2:-} =~ ^[0-9]+$ || ( $name == threads && ${2:-} =~ ^[0-9]+(\ [0-9]+)+$ ) ]] ||
+        fail "$1 needs a number. hint: $1 ${option[$name]}"
+    option[$name]=$2
+    shift 2
+done
+
+set_up
+python=$("$root/Scripts/python-env.sh" "$root/Scripts/requirements.txt" "$root/Scripts/peers/requirements.txt")
+swift build --package-path "$root" -c release --product dtrain >&2
+
+# "Tuned": glibc keeps and reuses the memory that a program frees, instead of giving it back and taking fresh pages, zeroed
+# by the kernel, at each step.
+tuned=(env MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=8589934592 MALLOC_TOP_PAD_=268435456)
+
+# measure NAME COMMAND...: runs it and keeps the JSON, its last line that starts with a brace, as NAME.json.
+measure() {
+    local name=$1 log=$directory/$1.log
+    shift
+    "$@" >"$log" 2>&1 || fail "failed: $*. hint: see $log"
+    grep '^{' "$log" | tail -n 1 >"$directory/$name.json"
+    [[ -s $directory/$name.json ]] || fail "no JSON from: $*. hint: see $log"
+    say "$name: $(grep -o '"median_s": *[0-9.]*' "$directory/$name.json")"
+}
+
+for threads in ${option[threads]}; do
+    directory=$root/runs/bench-peers/threads-$threads-pool-${option[pool]}-batch-${option[batch]}
+    rm -rf -- "$directory"
+    mkdir -p -- "$directory"
+    peer=(--threads "$threads" --pool "${option[pool]}" --batch "${option[batch]}"
+        --steps "${option[steps]}" --warmup "${option[warmup]}")
+    own=("$root/.build/release/dtrain" bench step --json --threads "$threads" --pool "${option[pool]}"
+        --batch-size "${option[batch]}" --repeats "${option[steps]}")
+    for ((round = 1; round <= option[rounds]; round++)); do
+        for program in tensorflow_question pytorch_step; do
+            source=$root/Scripts/peers/$program.py
+            measure "$program-installed.$round" "$python" "$source" "${peer[@]}"
+            measure "dtrain-after-$program-installed.$round" "${own[@]}"
+            measure "$program-tuned.$round" "${tuned[@]}" "$python" "$source" "${peer[@]}"
+            measure "dtrain-after-$program-tuned.$round" "${own[@]}"
+        done
+    done
+done
+
+"$python" "$root/Scripts/plots/bench_peers.py" "$root/runs/bench-peers" "$root/Docs"
