@@ -16,3 +16,15 @@ static inline void dtrain_spin_hint(void) {
     __asm__ volatile("yield");
 #endif
 }
+
+// Lets the calling thread treat numbers below the normal range as 0, in operands and results: arithmetic on them takes a
+// slow path in the processor. Swift exposes no such control.
+static inline void dtrain_flush_subnormals(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_ldmxcsr(__builtin_ia32_stmxcsr() | 0x8040);
+#elif defined(__aarch64__)
+    unsigned long control;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(control));
+    __asm__ volatile("msr fpcr, %0" : : "r"(control | (1ul << 24)));
+#endif
+}

@@ -70,4 +70,18 @@ struct OutputHeadTests {
         let sum = SquaredError.sum(outputs: [0, 0, 0, 0], labels: labels, count: 4)
         #expect(sum / 4 == (22_500 + 12_100 + 115_600 + 4) / 4)
     }
+
+    @Test("the inverse gives what makes the output, where there is one", arguments: OutputHead.allCases)
+    func inverse(head: OutputHead) {
+        for value: Float in [0.25, 1, 48, 342] {
+            let z = GuardedBuffer<Float>([head.inverse(value)], outside: 0)
+            head.forward(z.start, count: 1)
+            // An ulp of the logarithm, at most 5.8, is 4 ulps of the output.
+            let tolerance = head == .exp ? Double(value) * 4 * Double(Float.ulpOfOne) : 0
+            #expect(mismatch(z.values, [Double(value)], tolerance: tolerance) == nil)
+            #expect(z.isIntact)
+        }
+        #expect(OutputHead.relu.inverse(-3) == 0 && OutputHead.exp.inverse(-3) == 0 && OutputHead.exp.inverse(0) == 0)
+        #expect(OutputHead.linear.inverse(-3) == -3)
+    }
 }

@@ -1,3 +1,4 @@
+import Kernels
 import Networks
 import Tensors
 import Testing
@@ -88,5 +89,18 @@ struct InitialValuesTests {
         let table = rig.network.table
         let owned = Set(table.parameters.flatMap { Array($0.range) })
         #expect((0..<table.count).allSatisfy { owned.contains($0) || rig.network.parameters[$0] == 0 })
+    }
+
+    @Test("a network whose last bias is the mean label begins by saying it", arguments: OutputHead.allCases)
+    func meanOutput(head: OutputHead) throws {
+        let configuration = NetworkConfiguration(height: 8, width: 12, hidden: 9, outputs: 3, head: head)
+        let rig = try NetworkRig(configuration, maximumSamples: 1, threads: 1)
+        let mean: [Float] = [158.12, 110.72, 341.97]
+        configuration.initialize(rig.network.parameters, seed: 1, team: WorkerTeam(count: 1), meanOutput: mean)
+        // No image, and biases of 0 below: the last bias alone speaks.
+        let outputs = rig.forward([Float](repeating: 0, count: 96), samples: 1)
+        // The logarithm of 342 is 5.8: half an ulp of it is 2.4e-7 of the output, and expf adds one.
+        #expect(mismatch(outputs, mean.doubles, tolerance: head == .exp ? 342 * 4 * Double(Float.ulpOfOne) : 0) == nil)
+        #expect(rig.parameter("fc1.bias") == [Float](repeating: 0, count: 9))
     }
 }

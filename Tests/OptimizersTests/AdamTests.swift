@@ -133,4 +133,22 @@ struct AdamTests {
         #expect(seconds < 0.1, "\(seconds) s for 1,000 steps")
         #expect(adam.step == 1_001_000)
     }
+
+    @Test("moments of a weight whose gradient stays 0 fade, and end in no number that is slow to compute with")
+    func decay() throws {
+        let team = WorkerTeam(count: 1)
+        let rig = try Rig()
+        let count = rig.table.count
+        let zero = [Float](repeating: 0, count: count)
+        team.run { _ in
+            rig.adam.beginStep()
+            rig.adam.apply(0..<count, gradient: [Float](repeating: 1e-3, count: count))
+            for _ in 0..<1000 {
+                rig.adam.beginStep()
+                rig.adam.apply(0..<count, gradient: zero)
+            }
+        }
+        #expect(rig.values(rig.adam.firstMoments).allSatisfy { !$0.isSubnormal && $0 < 1e-36 })
+        #expect(rig.values(rig.adam.secondMoments).allSatisfy { $0.isNormal })
+    }
 }

@@ -124,4 +124,16 @@ struct WorkerTeamTests {
         }
         #expect(counters.values.allSatisfy { $0 == 1 })
     }
+
+    @Test("its threads, the caller too, take numbers below the normal range as 0", arguments: [1, 3])
+    func subnormals(threads: Int) {
+        let team = WorkerTeam(count: threads)
+        let counters = Counters(threads)
+        let values = [Float.leastNormalMagnitude, Float.leastNonzeroMagnitude]
+        team.run { thread in
+            // Operands come from memory, so that the processor computes and not the compiler.
+            if values[0] * 0.5 == 0 && values[1] * 0x1p100 == 0 && values[0] > 0 { counters.raise(thread) }
+        }
+        #expect(counters.values == [Int](repeating: 1, count: threads))
+    }
 }
