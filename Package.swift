@@ -69,11 +69,11 @@ let package = Package(
 
         tests("HandData", ["Tensors"]),
         tests("Collectives", ["TestSupport", "mpi-probe"]),
+        tests("Checkpoints"),
         .target(name: "TestOracle", path: "Tests/TestOracle", swiftSettings: settings),
         tests("Tensors"),
         tests("Kernels", ["Tensors", "TestOracle"]),
         tests("Optimizers", ["Tensors", "TestOracle"]),
         tests("Networks", ["Tensors", "Kernels", "Optimizers", "TestOracle"], resources: [.copy("Golden")]),
-        tests("Checkpoints"),
     ]
 )

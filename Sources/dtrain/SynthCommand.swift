@@ -55,7 +55,7 @@ struct SynthCommand: ParsableCommand {
     func run() throws {
         do {
             try write()
-        } catch let error as DataError {
+        } catch {
             throw TrainingFailure("\(error)")
         }
     }
