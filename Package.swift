@@ -56,10 +56,14 @@ let package = Package(
                 "Exchange",
             ]),
 
+        module(
+            "Benchmarks",
+            ["Tensors", "Kernels", "Telemetry", "HandData", "Optimizers", "Networks", "Exchange"]),
+
         .executableTarget(
             name: "dtrain",
             dependencies: [
-                "Training", "Tensors", "Kernels", "Collectives", "Telemetry", "Checkpoints", "HandData", "Networks",
+                "Training", "Benchmarks", "Tensors", "Kernels", "Collectives", "Telemetry", "Checkpoints", "HandData", "Networks",
                 "Optimizers", "Exchange", .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Yams", package: "Yams"),
             ],

@@ -1,3 +1,5 @@
+import CLinux
+
 /// One Adam step over a range, as TensorFlow 1's ApplyAdam writes it:
 ///
 ///     m += (g - m) · (1 - beta1);  v += (g² - v) · (1 - beta2);  w -= (m · rate) / (sqrt(v) + epsilon)
@@ -66,7 +68,7 @@ package struct AdamUpdate: Sendable {
         let gi = g.loadUnaligned(as: SIMD8<Float>.self)
         mi += (gi - mi) * share1
         vi += (gi * gi - vi) * share2
-        wi -= (mi * rate) / (vi.squareRoot() + epsilon)
+        wi -= (mi * rate) / (dtrain_square_roots(vi) + epsilon)
         w.storeBytes(of: wi, as: SIMD8<Float>.self)
         m.storeBytes(of: mi, as: SIMD8<Float>.self)
         v.storeBytes(of: vi, as: SIMD8<Float>.self)
