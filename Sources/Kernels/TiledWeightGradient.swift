@@ -44,8 +44,10 @@ extension TiledDense {
         }
     }
 
-    /// The same, with Adam's update of these rows at once, each register block's gradient never leaving the level-1 cache;
-    /// the lines of w, m and v are asked for while the products run.
+    /// The same, with Adam's update of these rows at once: each register block's gradient never leaves the level-1 cache.
+    ///
+    /// The update of a block is spread among the products of the next, because divisions and square roots have a unit of
+    /// their own that would idle otherwise; the lines of w, m and v are asked for ahead.
     /// - Parameters:
     ///   - immediate: weights and moments of the whole layer, of which `rows` are updated.
     ///   - scratch: `blockCount` floats of this thread.
@@ -53,35 +55,63 @@ extension TiledDense {
         packedX: UnsafePointer<Float>, packedDY: UnsafePointer<Float>, rows: Range<Int>, immediate: ImmediateUpdate,
         block scratch: UnsafeMutablePointer<Float>
     ) {
-        let start = rows.lowerBound &* outputs
-        let (weights, firstMoment) = (immediate.weights + start, immediate.firstMoment + start)
-        let (secondMoment, update) = (immediate.secondMoment + start, immediate.update)
         let strips = outputs / Self.strip
+        let wholeRows = rows.count / Self.panel &* Self.panel
+        var pending = PendingUpdate(immediate, row: outputs, scratch: scratch)
         var row = 0
-        while row < rows.count {
-            let count = min(Self.panel, rows.count &- row)
+        while row < wholeRows {
             let x = packedX + row &* samples
             for strip in 0..<strips {
-                let offset = row &* outputs &+ strip &* Self.strip
-                // Two strips ahead: a few hundred cycles, the latency of memory.
-                let ahead = offset &+ 2 &* Self.strip
-                for line in 0..<count {
-                    let place = ahead &+ line &* outputs
-                    dtrain_prefetch(weights + place)
-                    dtrain_prefetch(firstMoment + place)
-                    dtrain_prefetch(secondMoment + place)
-                }
-                let block = weightBlock(x, packedDY + strip &* samples &* Self.strip)
+                let offset = (rows.lowerBound &+ row) &* outputs &+ strip &* Self.strip
+                pending.prefetch(offset &+ 2 &* Self.strip)
+                let block = weightBlock(x, packedDY + strip &* samples &* Self.strip, pending)
                 block.store(UnsafeMutableRawPointer(scratch), stride: Self.strip &* 4)
-                for line in 0..<count {
-                    let place = offset &+ line &* outputs
-                    update.applyStrip(
-                        weights: weights + place, firstMoment: firstMoment + place, secondMoment: secondMoment + place,
-                        gradient: scratch + line &* Self.strip)
-                }
+                pending.offset = offset
             }
             row &+= Self.panel
         }
+        pending.finish()
+        guard wholeRows < rows.count else { return }
+        let x = packedX + wholeRows &* samples
+        for strip in 0..<strips {
+            let block = weightBlock(x, packedDY + strip &* samples &* Self.strip)
+            block.store(UnsafeMutableRawPointer(scratch), stride: Self.strip &* 4)
+            pending.offset = (rows.lowerBound &+ wholeRows) &* outputs &+ strip &* Self.strip
+            for line in 0..<rows.count - wholeRows { pending.update(line) }
+        }
+    }
+
+    /// Six rows by sixteen columns, over all samples, with an earlier block's update in between.
+    @inline(__always)
+    private func weightBlock(
+        _ x: UnsafePointer<Float>, _ dy: UnsafePointer<Float>, _ pending: PendingUpdate
+    ) -> RegisterBlock {
+        var block = RegisterBlock()
+        var x = x
+        var dy = UnsafeRawPointer(dy)
+        let share = samples / Self.panel
+        if pending.offset >= 0 {
+            for line in 0..<Self.panel {
+                for _ in 0..<share {
+                    block.accumulate(x, dy)
+                    x += 6
+                    dy += 64
+                }
+                pending.update(line)
+            }
+        } else {
+            for _ in 0..<share &* Self.panel {
+                block.accumulate(x, dy)
+                x += 6
+                dy += 64
+            }
+        }
+        for _ in 0..<samples &- share &* Self.panel {
+            block.accumulate(x, dy)
+            x += 6
+            dy += 64
+        }
+        return block
     }
 
     /// Six rows by sixteen columns, over all samples.
@@ -109,5 +139,47 @@ extension TiledDense {
             line.storeBytes(of: rows[row].0, as: SIMD8<Float>.self)
             line.storeBytes(of: rows[row].1, toByteOffset: 32, as: SIMD8<Float>.self)
         }
+    }
+}
+
+/// A register block whose gradient is ready and whose weights are not updated yet.
+private struct PendingUpdate {
+    /// Where the block begins in the layer's arrays; negative: there is none.
+    var offset = -1
+    private let immediate: ImmediateUpdate
+    private let row: Int
+    private let scratch: UnsafePointer<Float>
+
+    /// - Parameter row: floats from a row of the weights to the next.
+    init(_ immediate: ImmediateUpdate, row: Int, scratch: UnsafePointer<Float>) {
+        self.immediate = immediate
+        self.row = row
+        self.scratch = scratch
+    }
+
+    /// Asks for the lines of a block.
+    @inline(__always)
+    func prefetch(_ offset: Int) {
+        for line in 0..<TiledDense.panel {
+            let place = offset &+ line &* row
+            dtrain_prefetch(immediate.weights + place)
+            dtrain_prefetch(immediate.firstMoment + place)
+            dtrain_prefetch(immediate.secondMoment + place)
+        }
+    }
+
+    /// Updates the sixteen weights of one of the block's rows.
+    @inline(__always)
+    func update(_ line: Int) {
+        let place = offset &+ line &* row
+        immediate.update.applyStrip(
+            weights: immediate.weights + place, firstMoment: immediate.firstMoment + place,
+            secondMoment: immediate.secondMoment + place, gradient: scratch + line &* TiledDense.strip)
+    }
+
+    /// Updates the last block.
+    mutating func finish() {
+        if offset >= 0 { for line in 0..<TiledDense.panel { update(line) } }
+        offset = -1
     }
 }
