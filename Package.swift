@@ -41,14 +41,14 @@ let package = Package(
         .systemLibrary(name: "CLinux"),
 
         module("Tensors", ["CLinux"]),
-        module("Kernels", ["Tensors", "COpenBLAS"]),
+        module("Kernels", ["Tensors", "CLinux", "COpenBLAS"]),
         module("Collectives", ["Tensors", "CMPI"]),
         module("Telemetry"),
         module("Checkpoints"),
         module("HandData", ["Tensors", "CPNG"]),
         module("Optimizers", ["Tensors", "Kernels"]),
         module("Networks", ["Tensors", "Kernels"]),
-        module("Exchange", ["Tensors", "Optimizers", "Networks", "Collectives"]),
+        module("Exchange", ["Tensors", "Kernels", "Optimizers", "Networks", "Collectives"]),
         module(
             "Training",
             [

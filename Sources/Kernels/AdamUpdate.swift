@@ -31,18 +31,7 @@ package struct AdamUpdate: Sendable {
         let vectorBytes = count / 8 * 32
         var offset = 0
         while offset < vectorBytes {
-            var (wi, mi, vi) = (
-                w.loadUnaligned(fromByteOffset: offset, as: SIMD8<Float>.self),
-                m.loadUnaligned(fromByteOffset: offset, as: SIMD8<Float>.self),
-                v.loadUnaligned(fromByteOffset: offset, as: SIMD8<Float>.self)
-            )
-            let gi = g.loadUnaligned(fromByteOffset: offset, as: SIMD8<Float>.self)
-            mi += (gi - mi) * share1
-            vi += (gi * gi - vi) * share2
-            wi -= (mi * rate) / (vi.squareRoot() + epsilon)
-            w.storeBytes(of: wi, toByteOffset: offset, as: SIMD8<Float>.self)
-            m.storeBytes(of: mi, toByteOffset: offset, as: SIMD8<Float>.self)
-            v.storeBytes(of: vi, toByteOffset: offset, as: SIMD8<Float>.self)
+            updateVector(w + offset, m + offset, v + offset, g + offset)
             offset &+= 32
         }
         for index in count / 8 * 8..<max(count, count / 8 * 8) {
@@ -51,5 +40,35 @@ package struct AdamUpdate: Sendable {
             secondMoment[index] += (gi * gi - secondMoment[index]) * share2
             weights[index] -= (firstMoment[index] * rate) / (secondMoment[index].squareRoot() + epsilon)
         }
+    }
+
+    /// Updates sixteen weights and moments in place.
+    @inline(__always)
+    func applyStrip(
+        weights: UnsafeMutablePointer<Float>, firstMoment: UnsafeMutablePointer<Float>,
+        secondMoment: UnsafeMutablePointer<Float>, gradient: UnsafePointer<Float>
+    ) {
+        let w = UnsafeMutableRawPointer(weights)
+        let m = UnsafeMutableRawPointer(firstMoment)
+        let v = UnsafeMutableRawPointer(secondMoment)
+        let g = UnsafeRawPointer(gradient)
+        updateVector(w, m, v, g)
+        updateVector(w + 32, m + 32, v + 32, g + 32)
+    }
+
+    @inline(__always)
+    private func updateVector(
+        _ w: UnsafeMutableRawPointer, _ m: UnsafeMutableRawPointer, _ v: UnsafeMutableRawPointer, _ g: UnsafeRawPointer
+    ) {
+        var wi = w.loadUnaligned(as: SIMD8<Float>.self)
+        var mi = m.loadUnaligned(as: SIMD8<Float>.self)
+        var vi = v.loadUnaligned(as: SIMD8<Float>.self)
+        let gi = g.loadUnaligned(as: SIMD8<Float>.self)
+        mi += (gi - mi) * share1
+        vi += (gi * gi - vi) * share2
+        wi -= (mi * rate) / (vi.squareRoot() + epsilon)
+        w.storeBytes(of: wi, as: SIMD8<Float>.self)
+        m.storeBytes(of: mi, as: SIMD8<Float>.self)
+        v.storeBytes(of: vi, as: SIMD8<Float>.self)
     }
 }

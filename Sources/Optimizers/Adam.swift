@@ -1,4 +1,4 @@
-import Kernels
+package import Kernels
 package import Tensors
 
 /// Adam (Kingma and Ba, 2015) in TensorFlow 1's form, elementwise, so that it can run tile by tile and on a part of the weights.
@@ -81,6 +81,14 @@ package final class Adam: @unchecked Sendable {
         update.apply(
             weights: weights + range.lowerBound, firstMoment: firstMoments + range.lowerBound,
             secondMoment: secondMoments + range.lowerBound, gradient: gradient, count: range.count)
+    }
+
+    /// What a kernel needs to update tiles of a parameter by itself, in the step that was begun.
+    package func immediateUpdate(of parameter: Parameter) -> ImmediateUpdate {
+        let start = parameter.range.lowerBound
+        return ImmediateUpdate(
+            update: update, weights: weights + start, firstMoment: firstMoments + start,
+            secondMoment: secondMoments + start)
     }
 
     private static func update(_ configuration: Configuration, power1: Double, power2: Double) -> AdamUpdate {

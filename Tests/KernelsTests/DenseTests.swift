@@ -73,7 +73,8 @@ struct DenseTests {
             expectNear(gradient.values, gradients.weights, magnitudes.weights, samples, "weight gradient")
             expectNear(dx.values, gradients.x, magnitudes.x, outputs, "input gradient")
             #expect(bitDifference(inPlace.values, dx.values) == nil, "in the place of x")
-            #expect(bias.isIntact && gradient.isIntact && dx.isIntact && inPlace.isIntact && result.isIntact && partials.isIntact)
+            let buffers = [bias, gradient, dx, inPlace, result, partials]
+            #expect(buffers.allSatisfy { $0.isIntact })
         }
         let biasGradient = GuardedBuffer<Float>(overwriting: outputs)
         Dense.biasGradient(dy: dys.start, samples: samples, outputs: outputs, gradient: biasGradient.start)

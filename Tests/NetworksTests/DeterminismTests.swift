@@ -68,7 +68,9 @@ struct DeterminismTests {
 
     /// A product of another size may run in another kernel of the BLAS, which adds in another order: sums of up to 256
     /// products differ by a few ulps. What is cut the same way has the same bits, whatever the threads.
-    @Test("in buckets of 1 row, of 7, of 100: to rounding the same, whatever the threads exactly", arguments: shapes, [1, 7, 100])
+    @Test(
+        "in buckets of 1 row, of 7, of 100: to rounding the same, whatever the threads exactly",
+        arguments: shapes, [1, 7, 100])
     func smallBuckets(shape: NetworkShape, rows: Int) throws {
         let whole = try run(shape, threads: 1)
         let expected = try run(shape, threads: 1, rowsPerBucket: rows)

@@ -37,7 +37,8 @@ struct NetworkConfigurationTests {
 
     @Test("survives being written and read", arguments: OutputHead.allCases, InitialValues.allCases)
     func codable(head: OutputHead, initialValues: InitialValues) throws {
-        let configuration = NetworkConfiguration(height: 12, width: 20, pool: 4, head: head, initialValues: initialValues)
+        let configuration = NetworkConfiguration(
+            height: 12, width: 20, pool: 4, head: head, initialValues: initialValues)
         let data = try JSONEncoder().encode(configuration)
         #expect(try JSONDecoder().decode(NetworkConfiguration.self, from: data) == configuration)
     }

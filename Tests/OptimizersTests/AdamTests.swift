@@ -29,8 +29,8 @@ struct AdamTests {
         #expect(configuration.beta1 == 0.9 && configuration.beta2 == 0.999 && configuration.epsilon == 1e-8)
     }
 
-    /// A step changes a weight by at most a few rates, and is itself right to a few ulps: after n steps a weight near 1 is off
-    /// by at most half an ulp of each step's subtraction, and the moments by a few ulps of the largest gradient.
+    /// A step changes a weight by at most a few rates, and is itself right to a few ulps; a weight near 1 is rounded by half
+    /// an ulp each step, this way and that.
     @Test("agrees with TensorFlow 1's formula in Double over many steps", arguments: [1e-4, 1e-2], [1, 10, 300])
     func manySteps(learningRate: Double, steps: Int) throws {
         var values = TestValues(seed: 101)

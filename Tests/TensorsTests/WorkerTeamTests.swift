@@ -86,7 +86,7 @@ struct WorkerTeamTests {
     }
 
     @Test(
-        "10,000 short rounds end soon, spinning or not, also with more threads than cores",
+        "10,000 short rounds end soon, spinning or not, also with more threads than cores", .timeLimit(.minutes(15)),
         arguments: [1, 2, 4, 16], [0, 20_000])
     func shortRounds(threads: Int, spins: Int) {
         let team = WorkerTeam(count: threads, spins: spins)
@@ -95,8 +95,8 @@ struct WorkerTeamTests {
         for _ in 0..<10_000 { team.run { counters.raise($0) } }
         let seconds = Stopwatch.now - start
         #expect(counters.values.allSatisfy { $0 == 10_000 })
-        // Waking sleeping threads takes some tens of microseconds each; a lost wake-up would hang.
-        #expect(seconds < 20, "\(seconds) s for 10,000 rounds")
+        // Alone on the machine a second; beside other work a round can wait for a time slice or two of 4 ms.
+        #expect(seconds < 90, "\(seconds) s for 10,000 rounds")
     }
 
     @Test("teams are made and ended over and over, used or not, one inside another's life")

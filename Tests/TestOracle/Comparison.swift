@@ -1,4 +1,5 @@
-/// The first element that is further from what is expected than its tolerance, or a wrong length, in words; nil when all is well.
+/// The first element that is further from what is expected than its tolerance, or a wrong length, in words; nil when all
+/// is well.
 ///
 /// A NaN is never near anything.
 package func mismatch(_ actual: [Double], _ expected: [Double], tolerance: [Double]) -> String? {
@@ -27,16 +28,4 @@ package func bitDifference(_ a: [Float], _ b: [Float]) -> String? {
         return "element \(index): \(a[index]) and \(b[index])"
     }
     return nil
-}
-
-/// The largest of |actual - expected| / magnitude in units of `Float.ulpOfOne`; elements of magnitude 0 must be equal.
-package func ulps(_ actual: [Float], _ expected: [Double], magnitudes: [Double]) -> Double {
-    var largest = 0.0
-    for index in actual.indices {
-        let difference = abs(Double(actual[index]) - expected[index])
-        if difference == 0 { continue }
-        let ratio = difference / magnitudes[index] / Double(Float.ulpOfOne)
-        largest = ratio.isNaN ? .infinity : max(largest, ratio)
-    }
-    return largest
 }

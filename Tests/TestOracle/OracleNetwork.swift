@@ -94,7 +94,8 @@ package struct OracleNetwork {
             let part = sample * flattened..<(sample + 1) * flattened
             let unpooled = Layers.maxPoolBackward(
                 gradient: Array(first.x[part]), winners: Array(activations.winners[part]), count: pixels * channels)
-            let convolution = Array(activations.convolution[sample * pixels * channels..<(sample + 1) * pixels * channels])
+            let values = pixels * channels
+            let convolution = Array(activations.convolution[sample * values..<(sample + 1) * values])
             let gradient = Layers.convolutionBackward(
                 image: operand(Array(activations.input[sample * pixels..<(sample + 1) * pixels])), height: height,
                 width: width, channels: channels,
