@@ -56,7 +56,7 @@ struct CollapseMonitor {
                         ? "nothing can change any more: the loss stays at the mean squared label, "
                             + "\(format("%.0f", statistics.meanSquaredLabel))"
                         : "they do not learn")
-                    + "; hint: --output linear (or --output exp, if outputs must be positive)"
+                    + "; hint: --output linear (or --output exp --learning-rate 1e-5, if outputs must be positive)"
             ))
         } else if statistics.outputsAreConstant {
             if constantSince == nil { constantSince = step }
