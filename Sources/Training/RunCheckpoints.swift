@@ -1,5 +1,6 @@
 import Checkpoints
 import Collectives
+import HandData
 import Kernels
 import Networks
 import Optimizers
@@ -11,6 +12,8 @@ struct TrainingState: Codable, Equatable {
     var seed: UInt64
     var batchSize: Int
     var learningRate: Double
+    /// How depth becomes input.
+    var input: DepthConditioning
     /// Of the training samples, in hexadecimal.
     var dataFingerprint: String
     var trainingSamples: Int
@@ -30,6 +33,7 @@ struct TrainingState: Codable, Equatable {
         compare("--hidden", network.hidden, run.network.hidden)
         compare("--output", network.head.rawValue, run.network.head.rawValue)
         compare("--seed", seed, run.seed)
+        compare("--input", input.rawValue, run.input.rawValue)
         compare("--batch-size", batchSize, run.batchSize)
         compare("training samples", trainingSamples, run.trainingSamples)
         if trainingSamples == run.trainingSamples {

@@ -15,24 +15,35 @@ final class RunDirectoryHandle {
     private(set) var notes: [String] = []
     private var directory: RunDirectory?
 
-    /// Opens or creates the run directory on rank 0, finds the checkpoint to go on from, and writes `config.yaml`.
+    /// Opens or creates the run directory on rank 0, and finds the checkpoint to go on from. What an earlier run left there
+    /// stays as it is until `begin`, as this run may yet be refused.
+    /// - Parameter state: of the run that begins; the checkpoint must fit it.
     /// - Throws: `TrainingFailure`, the same on all ranks.
-    init(
-        _ configuration: RunConfiguration, communicator: any Communicator,
-        configurationText: (RunConfiguration) throws -> String
-    ) throws {
+    init(_ configuration: RunConfiguration, state: TrainingState, communicator: any Communicator) throws {
         let chosen = try communicator.together { communicator.rank == 0 ? try Self.choosePath(configuration) : "" }
         let path = try communicator.broadcast(chosen)
         self.path = path
         store = CheckpointStore(directory: "\(path)/checkpoints", keepNewest: configuration.keepCheckpoints)
         let opened = try communicator.together { () -> Opened? in
-            communicator.rank == 0
-                ? try Self.open(path, configuration, store: store, configurationText: configurationText) : nil
+            communicator.rank == 0 ? try Self.open(path, configuration, state: state, store: store) : nil
         }
         directory = opened?.directory
         checkpoint = opened?.checkpoint
-        metrics = opened?.metrics
         notes = opened?.notes ?? []
+    }
+
+    /// Makes the directory this run's, on rank 0: checkpoints newer than the one it goes on from are set aside, later lines
+    /// of `metrics.jsonl` are cut off, `config.yaml` is written. Called when nothing can refuse the run any more.
+    /// - Returns: the checkpoints that were set aside.
+    /// - Throws: `CheckpointError`, `MetricsWriter.WriteError`.
+    func begin(configurationText: String) throws -> [String] {
+        guard let directory else { return [] }
+        let step = checkpoint?.step ?? 0
+        let aside = try store.setAside(newerThan: checkpoint == nil ? -1 : step)
+        _ = try JSONLines.truncate(directory.metricsPath, afterStep: step)
+        try AtomicFile.write(directory.configurationPath, Array(configurationText.utf8))
+        metrics = try MetricsWriter(path: directory.metricsPath)
+        return aside
     }
 
     /// Gives the directory back.
@@ -41,18 +52,17 @@ final class RunDirectoryHandle {
     private struct Opened {
         let directory: RunDirectory
         let checkpoint: Checkpoint?
-        let metrics: MetricsWriter
         let notes: [String]
     }
 
     private static func open(
-        _ path: String, _ configuration: RunConfiguration, store: CheckpointStore,
-        configurationText: (RunConfiguration) throws -> String
+        _ path: String, _ configuration: RunConfiguration, state: TrainingState, store: CheckpointStore
     ) throws -> Opened {
         var notes: [String] = []
         var given: Checkpoint?
         if configuration.resume != "auto" && configuration.resume != "never" {
             given = try Checkpoint.open(configuration.resume)
+            if let given { try compare(given, with: state) }
         }
         let continues = configuration.resume == "auto" || runOf(checkpoint: configuration.resume) == path
         let directory = try RunDirectory(path, existing: continues ? .resume : .refuse)
@@ -63,21 +73,21 @@ final class RunDirectoryHandle {
             let search = try store.newestGood()
             notes += search.damaged.map { "damaged checkpoint passed over: \($0)" }
             checkpoint = search.checkpoint
+            if let checkpoint { try compare(checkpoint, with: state) }
             if checkpoint == nil && !search.damaged.isEmpty {
                 throw TrainingFailure(
                     notes + ["\(path): every checkpoint is damaged; hint: start anew with another --run-dir"])
             }
         }
-        let step = checkpoint?.step ?? 0
-        let aside = try store.setAside(newerThan: checkpoint == nil ? -1 : step)
-        notes += aside.map { "set aside: \($0)" }
-        _ = try JSONLines.truncate(directory.metricsPath, afterStep: step)
-        var resolved = configuration
-        resolved.runDir = path
-        try AtomicFile.write(directory.configurationPath, Array(try configurationText(resolved).utf8))
-        return Opened(
-            directory: directory, checkpoint: checkpoint,
-            metrics: try MetricsWriter(path: directory.metricsPath), notes: notes)
+        return Opened(directory: directory, checkpoint: checkpoint, notes: notes)
+    }
+
+    /// - Throws: `TrainingFailure` when the checkpoint is of a run with other settings.
+    private static func compare(_ checkpoint: Checkpoint, with state: TrainingState) throws {
+        guard let mismatch = try checkpoint.training(as: TrainingState.self).mismatch(with: state) else { return }
+        throw TrainingFailure(
+            "\(checkpoint.path) is of another run: \(mismatch); hint: resume with the same settings "
+                + "(--config RUN/config.yaml), or start anew with another --run-dir")
     }
 
     /// The run directory: the one given, that of the checkpoint given, or a new one named by the time.
