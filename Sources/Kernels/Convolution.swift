@@ -41,7 +41,15 @@ package struct ConvolutionPool: Sendable {
     package var outputCount: Int { pooledHeight * pooledWidth * Self.channels }
     package var inputCount: Int { height * width }
     /// Floats of scratch one thread needs; must be zero at first use and is kept for one purpose.
-    package var scratchCount: Int { (height + 5) * paddedStride }
+    package var scratchCount: Int { (height + 5) * paddedStride + (activeColumnsCount + 7) / 8 * 8 + sumCount }
+
+    /// Floats of the backward pass's running sums: five registers a channel.
+    private var sumCount: Int { Self.channels * 5 * 8 }
+
+    /// The part of the scratch behind the padded image.
+    private func activeRoom(_ scratch: UnsafeMutablePointer<Float>) -> UnsafeMutablePointer<Int32> {
+        UnsafeMutableRawPointer(scratch + (height + 5) * paddedStride).assumingMemoryBound(to: Int32.self)
+    }
 
     /// Copies an image into the middle of the zero-bordered scratch.
     private func pad(_ image: UnsafePointer<Float>, into scratch: UnsafeMutablePointer<Float>) {
@@ -65,20 +73,19 @@ package struct ConvolutionPool: Sendable {
         pad(image, into: scratch)
         let taps = UnsafeRawPointer(weights).assumingMemoryBound(to: SIMD8<Float>.self)
         let bias = UnsafeRawPointer(bias).load(as: SIMD8<Float>.self)
-        withActiveColumns(image) { active in
-            let constant = Winner(backgroundBlock(taps, bias).a0)
-            for row in 0..<pooledHeight {
-                let corner = scratch + (row << shift) * paddedStride
-                let line = row * pooledWidth * Self.channels
-                let columns = active.columns(ofRow: row)
-                fill(constant, 0..<columns.lowerBound, output + line, winners + line)
-                if pool == 2 {
-                    forwardRow2(corner, columns, taps, bias, output + line, winners + line)
-                } else {
-                    forwardRow4(corner, columns, taps, bias, output + line, winners + line)
-                }
-                fill(constant, columns.upperBound..<pooledWidth, output + line, winners + line)
+        let active = activeColumns(image, room: activeRoom(scratch))
+        let constant = Winner(backgroundBlock(taps, bias).a0)
+        for row in 0..<pooledHeight {
+            let corner = scratch + (row << shift) * paddedStride
+            let line = row * pooledWidth * Self.channels
+            let columns = active.columns(ofRow: row)
+            fill(constant, 0..<columns.lowerBound, output + line, winners + line)
+            if pool == 2 {
+                forwardRow2(corner, columns, taps, bias, output + line, winners + line)
+            } else {
+                forwardRow4(corner, columns, taps, bias, output + line, winners + line)
             }
+            fill(constant, columns.upperBound..<pooledWidth, output + line, winners + line)
         }
     }
 
@@ -160,25 +167,23 @@ package struct ConvolutionPool: Sendable {
         scratch: UnsafeMutablePointer<Float>
     ) {
         pad(image, into: scratch)
-        withUnsafeTemporaryAllocation(of: SIMD8<Float>.self, capacity: Self.channels * 5) { sums in
-            sums.initialize(repeating: .zero)
-            biasGradient.update(repeating: 0, count: Self.channels)
-            withActiveColumns(image) { active in
-                for row in 0..<pooledHeight {
-                    biasRow(row, gradient: gradient, winners: winners, sums: biasGradient)
-                    // The others add products that are all 0.
-                    let columns = active.columns(ofRow: row)
-                    for channel in 0..<Self.channels {
-                        backwardRow(
-                            row, channel, columns, gradient: gradient, winners: winners, scratch: scratch,
-                            sums: sums.baseAddress! + channel &* 5)
-                    }
-                }
-            }
+        let active = activeColumns(image, room: activeRoom(scratch))
+        let sums = UnsafeMutableRawPointer(scratch + scratchCount - sumCount).assumingMemoryBound(to: SIMD8<Float>.self)
+        sums.update(repeating: .zero, count: Self.channels * 5)
+        biasGradient.update(repeating: 0, count: Self.channels)
+        for row in 0..<pooledHeight {
+            biasRow(row, gradient: gradient, winners: winners, sums: biasGradient)
+            // The others add products that are all 0.
+            let columns = active.columns(ofRow: row)
             for channel in 0..<Self.channels {
-                for k in 0..<5 {
-                    for l in 0..<5 { weightGradient[(k * 5 + l) * 8 + channel] = sums[channel * 5 + k][l] }
-                }
+                backwardRow(
+                    row, channel, columns, gradient: gradient, winners: winners, scratch: scratch,
+                    sums: sums + channel &* 5)
+            }
+        }
+        for channel in 0..<Self.channels {
+            for k in 0..<5 {
+                for l in 0..<5 { weightGradient[(k * 5 + l) * 8 + channel] = sums[channel * 5 + k][l] }
             }
         }
     }
