@@ -162,6 +162,8 @@ package final class Trainer {
     /// Trains until the last step; writes checkpoints, metrics and validations on the way.
     /// - Throws: `TrainingFailure`, the same on all ranks.
     package func run() throws {
+        // An error is told on a line of its own, not behind a step's progress.
+        defer { console.clearProgress() }
         timer.restart()
         let first = step
         while step < totalSteps {
@@ -283,6 +285,7 @@ package final class Trainer {
 
     private func validate() throws {
         let result = try evaluator.validate(network)
+        report(bad: evaluator.newlyBad)
         state.validation = result
         state.validationStep = step
         console.line(
