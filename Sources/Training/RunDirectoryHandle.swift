@@ -52,10 +52,22 @@ final class RunDirectoryHandle {
         var notes: [String] = []
         var given: Checkpoint?
         if configuration.resume != "auto" && configuration.resume != "never" {
-            given = try Checkpoint.open(configuration.resume)
+            do {
+                given = try Checkpoint.open(configuration.resume)
+            } catch {
+                throw error.hinting(
+                    error.kind == .damaged
+                        ? "--resume auto --run-dir RUN goes on from the newest checkpoint of the run that is whole"
+                        : "--resume is auto, never, or a checkpoint: a directory step-...")
+            }
         }
         let continues = configuration.resume == "auto" || runOf(checkpoint: configuration.resume) == path
-        let directory = try RunDirectory(path, existing: continues ? .resume : .refuse)
+        let directory: RunDirectory
+        do {
+            directory = try RunDirectory(path, existing: continues ? .resume : .refuse)
+        } catch {
+            throw error.hinting("choose another directory with --run-dir")
+        }
         if let dead = directory.takenOverFrom { notes.append("the lock of a run that ended was taken over: \(dead)") }
         try store.prepare()
         var checkpoint = given
@@ -103,5 +115,12 @@ final class RunDirectoryHandle {
             separator: "/", omittingEmptySubsequences: false)
         guard parts.count >= 3, parts[parts.count - 2] == "checkpoints" else { return nil }
         return parts.dropLast(2).joined(separator: "/")
+    }
+}
+
+extension CheckpointError {
+    /// The error with the flag that cures it, where it names no cure itself.
+    fileprivate func hinting(_ hint: String) -> CheckpointError {
+        self.hint == nil ? CheckpointError(kind, path: path, reason, hint: hint) : self
     }
 }

@@ -35,7 +35,11 @@ struct TrainCommand: ParsableCommand {
     var config: String?
 
     mutating func validate() throws {
-        if let problem = try resolved().problem { throw ValidationError(problem) }
+        guard let problem = try resolved().problem else { return }
+        if let config, try ConfigurationFile.read(config, preset: network.preset).problem == problem {
+            throw ValidationError(try ConfigurationFile.locate(problem, path: config))
+        }
+        throw ValidationError(problem)
     }
 
     /// Preset, then file, then flags.
