@@ -70,5 +70,11 @@ let package = Package(
         tests("HandData", ["Tensors"]),
         tests("Collectives", ["TestSupport", "mpi-probe"]),
         tests("Checkpoints"),
+        tests("Exchange", ["Collectives", "Networks", "Optimizers", "Tensors"]),
+        tests("Training", ["Collectives", "HandData", "Kernels", "Networks", "Tensors"]),
+        tests("Telemetry"),
+        .testTarget(
+            name: "CommandLineTests", dependencies: ["TestSupport", "dtrain"], exclude: ["Snapshots"],
+            swiftSettings: settings),
     ]
 )
