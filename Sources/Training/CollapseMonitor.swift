@@ -60,7 +60,7 @@ package struct CollapseMonitor {
                 all ? "zero" : "partly zero",
                 "step \(step): \(percent(zeros)) of the outputs are exactly 0. A ReLU that outputs 0 passes no gradient, so "
                     + (all
-                        ? "nothing can change any more: the loss stays at the mean squared label, "
+                        ? "nothing is learned while this lasts: the loss is the mean squared label, "
                             + "\(format("%.0f", statistics.meanSquaredLabel))"
                         : "they do not learn")
                     + "; hint: --output linear (or --output exp, if outputs must be positive)"

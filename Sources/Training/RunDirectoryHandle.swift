@@ -16,9 +16,10 @@ final class RunDirectoryHandle {
     private var directory: RunDirectory?
 
     /// Opens or creates the run directory on rank 0, finds the checkpoint to go on from, and writes `config.yaml`.
+    /// - Parameter check: throws when the run cannot go on from this checkpoint; called before anything is changed.
     /// - Throws: `TrainingFailure`, the same on all ranks.
     init(
-        _ configuration: RunConfiguration, communicator: any Communicator,
+        _ configuration: RunConfiguration, communicator: any Communicator, check: (Checkpoint) throws -> Void,
         configurationText: (RunConfiguration) throws -> String
     ) throws {
         let chosen = try communicator.together { communicator.rank == 0 ? try Self.choosePath(configuration) : "" }
@@ -27,7 +28,8 @@ final class RunDirectoryHandle {
         store = CheckpointStore(directory: "\(path)/checkpoints", keepNewest: configuration.keepCheckpoints)
         let opened = try communicator.together { () -> Opened? in
             communicator.rank == 0
-                ? try Self.open(path, configuration, store: store, configurationText: configurationText) : nil
+                ? try Self.open(path, configuration, store: store, check: check, configurationText: configurationText)
+                : nil
         }
         directory = opened?.directory
         checkpoint = opened?.checkpoint
@@ -46,7 +48,7 @@ final class RunDirectoryHandle {
     }
 
     private static func open(
-        _ path: String, _ configuration: RunConfiguration, store: CheckpointStore,
+        _ path: String, _ configuration: RunConfiguration, store: CheckpointStore, check: (Checkpoint) throws -> Void,
         configurationText: (RunConfiguration) throws -> String
     ) throws -> Opened {
         var notes: [String] = []
@@ -80,6 +82,7 @@ final class RunDirectoryHandle {
                     notes + ["\(path): every checkpoint is damaged; hint: start anew with another --run-dir"])
             }
         }
+        if let checkpoint { try check(checkpoint) }
         let step = checkpoint?.step ?? 0
         let aside = try store.setAside(newerThan: checkpoint == nil ? -1 : step)
         notes += aside.map { "set aside: \($0)" }
