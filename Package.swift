@@ -79,5 +79,11 @@ let package = Package(
         tests("Kernels", ["Tensors", "TestOracle"]),
         tests("Optimizers", ["Tensors", "TestOracle"]),
         tests("Networks", ["Tensors", "Kernels", "Optimizers", "TestOracle"], resources: [.copy("Golden")]),
+        tests("Exchange", ["Collectives", "Networks", "Optimizers", "Tensors"]),
+        tests("Training", ["Collectives", "HandData", "Kernels", "Networks", "Tensors"]),
+        tests("Telemetry"),
+        .testTarget(
+            name: "CommandLineTests", dependencies: ["TestSupport", "dtrain"], exclude: ["Snapshots"],
+            swiftSettings: settings),
     ]
 )

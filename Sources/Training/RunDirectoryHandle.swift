@@ -16,9 +16,10 @@ final class RunDirectoryHandle {
     private var directory: RunDirectory?
 
     /// Opens or creates the run directory on rank 0, finds the checkpoint to go on from, and writes `config.yaml`.
+    /// - Parameter check: throws when the run cannot go on from this checkpoint; called before anything is changed.
     /// - Throws: `TrainingFailure`, the same on all ranks.
     init(
-        _ configuration: RunConfiguration, communicator: any Communicator,
+        _ configuration: RunConfiguration, communicator: any Communicator, check: (Checkpoint) throws -> Void,
         configurationText: (RunConfiguration) throws -> String
     ) throws {
         let chosen = try communicator.together { communicator.rank == 0 ? try Self.choosePath(configuration) : "" }
@@ -27,7 +28,8 @@ final class RunDirectoryHandle {
         store = CheckpointStore(directory: "\(path)/checkpoints", keepNewest: configuration.keepCheckpoints)
         let opened = try communicator.together { () -> Opened? in
             communicator.rank == 0
-                ? try Self.open(path, configuration, store: store, configurationText: configurationText) : nil
+                ? try Self.open(path, configuration, store: store, check: check, configurationText: configurationText)
+                : nil
         }
         directory = opened?.directory
         checkpoint = opened?.checkpoint
@@ -46,16 +48,28 @@ final class RunDirectoryHandle {
     }
 
     private static func open(
-        _ path: String, _ configuration: RunConfiguration, store: CheckpointStore,
+        _ path: String, _ configuration: RunConfiguration, store: CheckpointStore, check: (Checkpoint) throws -> Void,
         configurationText: (RunConfiguration) throws -> String
     ) throws -> Opened {
         var notes: [String] = []
         var given: Checkpoint?
         if configuration.resume != "auto" && configuration.resume != "never" {
-            given = try Checkpoint.open(configuration.resume)
+            do {
+                given = try Checkpoint.open(configuration.resume)
+            } catch {
+                throw error.hinting(
+                    error.kind == .damaged
+                        ? "--resume auto --run-dir RUN goes on from the newest checkpoint of the run that is whole"
+                        : "--resume is auto, never, or a checkpoint: a directory step-...")
+            }
         }
         let continues = configuration.resume == "auto" || runOf(checkpoint: configuration.resume) == path
-        let directory = try RunDirectory(path, existing: continues ? .resume : .refuse)
+        let directory: RunDirectory
+        do {
+            directory = try RunDirectory(path, existing: continues ? .resume : .refuse)
+        } catch {
+            throw error.hinting("choose another directory with --run-dir")
+        }
         if let dead = directory.takenOverFrom { notes.append("the lock of a run that ended was taken over: \(dead)") }
         try store.prepare()
         var checkpoint = given
@@ -68,6 +82,7 @@ final class RunDirectoryHandle {
                     notes + ["\(path): every checkpoint is damaged; hint: start anew with another --run-dir"])
             }
         }
+        if let checkpoint { try check(checkpoint) }
         let step = checkpoint?.step ?? 0
         let aside = try store.setAside(newerThan: checkpoint == nil ? -1 : step)
         notes += aside.map { "set aside: \($0)" }
@@ -103,5 +118,12 @@ final class RunDirectoryHandle {
             separator: "/", omittingEmptySubsequences: false)
         guard parts.count >= 3, parts[parts.count - 2] == "checkpoints" else { return nil }
         return parts.dropLast(2).joined(separator: "/")
+    }
+}
+
+extension CheckpointError {
+    /// The error with the flag that cures it, where it names no cure itself.
+    fileprivate func hinting(_ hint: String) -> CheckpointError {
+        self.hint == nil ? CheckpointError(kind, path: path, reason, hint: hint) : self
     }
 }

@@ -33,6 +33,7 @@ package final class Trainer {
     private var monitor = CollapseMonitor()
     private var timer = StepTimer()
     private var skippedSamples = 0
+    private var skippedNames: Set<String> = []
     private var lastSaved = -1
 
     /// Prepares a run: data, memory, run directory, initial or resumed weights.
@@ -70,7 +71,11 @@ package final class Trainer {
             resolved, network: shape, shard: (configuration.batchSize + communicator.size - 1) / communicator.size,
             ranks: communicator.size, threads: placement.threads)
         try MemoryCheck.run(needed: plan.total, communicator: communicator)
-        directory = try RunDirectoryHandle(resolved, communicator: communicator, configurationText: configurationText)
+        let fresh = TrainingState(
+            network: shape, seed: resolved.seed, batchSize: resolved.batchSize, learningRate: resolved.learningRate,
+            dataFingerprint: String(data.training.fingerprint, radix: 16), trainingSamples: data.training.count)
+        directory = try RunDirectoryHandle(
+            resolved, communicator: communicator, check: fresh.requireSameRun, configurationText: configurationText)
         resolved.runDir = directory.path
         self.configuration = resolved
 
@@ -101,9 +106,7 @@ package final class Trainer {
         checkpoints = RunCheckpoints(
             store: directory.store, network: network, adam: adam, communicator: communicator)
         camera = Camera.icvl(width: data.training.width, height: data.training.height)
-        state = TrainingState(
-            network: shape, seed: resolved.seed, batchSize: resolved.batchSize, learningRate: resolved.learningRate,
-            dataFingerprint: String(data.training.fingerprint, radix: 16), trainingSamples: data.training.count)
+        state = fresh
         try introduce(plan)
         try begin()
     }
@@ -141,11 +144,6 @@ package final class Trainer {
             try communicator.together {
                 guard let checkpoint else { return }
                 let saved = try checkpoint.training(as: TrainingState.self)
-                if let mismatch = saved.mismatch(with: state) {
-                    throw TrainingFailure(
-                        "\(checkpoint.path) is of another run: \(mismatch); hint: resume with the same settings, or start "
-                            + "anew with another --run-dir")
-                }
                 state.validation = saved.validation
                 state.validationStep = saved.validationStep
             }
@@ -162,6 +160,8 @@ package final class Trainer {
     /// Trains until the last step; writes checkpoints, metrics and validations on the way.
     /// - Throws: `TrainingFailure`, the same on all ranks.
     package func run() throws {
+        // An error is told on a line of its own, not behind a step's progress.
+        defer { console.clearProgress() }
         timer.restart()
         let first = step
         while step < totalSteps {
@@ -222,9 +222,8 @@ package final class Trainer {
             exchange.resetCost()
             try network.finishBackward(input: batch.input.baseAddress!, samples: batch.count, sink: exchange)
         }
-        report(bad: batch.bad)
+        if statistics.skipped > 0 { skippedSamples += try report(bad: batch.bad) }
         step += 1
-        skippedSamples += Int(statistics.skipped)
         timer.finishStep(samples: statistics.samples, exchange: exchange.cost.seconds, bytes: exchange.cost.bytes)
         for warning in monitor.warnings(
             step: step, statistics: statistics, inside: inside, configuration: network.configuration)
@@ -238,9 +237,20 @@ package final class Trainer {
         step == 1 || step % configuration.logEvery == 0 || step == totalSteps
     }
 
-    /// A skipped sample is told of where it was met, once: only the rank that read it knows.
-    private func report(bad: [BadSample]) {
-        for sample in bad { Console().warning("rank \(communicator.rank): skipped \(sample)") }
+    /// Tells of skipped samples, each once in the run: in another epoch another rank may meet the same.
+    /// - Parameter bad: those this rank met; all ranks call, in step.
+    /// - Returns: how many are new to the run.
+    private func report(bad: [BadSample]) throws -> Int {
+        let own = bad.map(\.description).joined(separator: "\n")
+        var new = 0
+        for (rank, texts) in try communicator.allgather(Array(own.utf8)).enumerated() {
+            for text in String(decoding: texts, as: UTF8.self).split(separator: "\n")
+            where skippedNames.insert(String(text)).inserted {
+                console.warning("rank \(rank): skipped \(text)")
+                new += 1
+            }
+        }
+        return new
     }
 
     // MARK: What rank 0 says and writes
@@ -283,6 +293,7 @@ package final class Trainer {
 
     private func validate() throws {
         let result = try evaluator.validate(network)
+        if try communicator.maximum(Double(evaluator.newlyBad.count)) > 0 { _ = try report(bad: evaluator.newlyBad) }
         state.validation = result
         state.validationStep = step
         console.line(
