@@ -26,8 +26,14 @@ extension Communicator {
         guard !failures.isEmpty else { return }
         let code = try Int32(maximum(failure == nil ? 0 : Double(exitCode)))
         let reasons = Set(failures.map(\.message))
-        if reasons.count == 1 || size == 1 { throw TrainingFailure(failures[0].message, exitCode: code) }
-        throw TrainingFailure(failures.map { "rank \($0.rank): \($0.message)" }, exitCode: code)
+        if reasons.count == 1 { throw TrainingFailure(Self.lines(failures[0].message), exitCode: code) }
+        throw TrainingFailure(
+            failures.flatMap { failure in Self.lines(failure.message).map { "rank \(failure.rank): \($0)" } },
+            exitCode: code)
+    }
+
+    private static func lines(_ message: String) -> [String] {
+        message.split(whereSeparator: \.isNewline).map(String.init)
     }
 
     /// A text known to rank 0, on all ranks.

@@ -1,26 +1,33 @@
-import Collectives
+package import Collectives
 import Kernels
-import Networks
+package import Networks
 import Telemetry
 
 /// Watches any training for what befell the question's network: it says once, with the reason and the cure, when outputs
 /// no longer depend on the input, units are dead, or a layer gets no gradient.
-struct CollapseMonitor {
+package struct CollapseMonitor {
     /// What a look at the network's inside gives, over all ranks.
-    struct Inside {
+    package struct Inside {
         /// Share of the hidden units that are 0 for every sample of the batch.
-        let deadUnitShare: Double
+        package let deadUnitShare: Double
         /// Norm of the gradient that reaches the hidden layer.
-        let hiddenGradientNorm: Double
+        package let hiddenGradientNorm: Double
         /// Share of the pooled values that ReLU cut off.
-        let deadPooledShare: Double
+        package let deadPooledShare: Double
+
+        package init(deadUnitShare: Double, hiddenGradientNorm: Double, deadPooledShare: Double) {
+            self.deadUnitShare = deadUnitShare
+            self.hiddenGradientNorm = hiddenGradientNorm
+            self.deadPooledShare = deadPooledShare
+        }
     }
 
     private var said: Set<String> = []
-    private var constantSince: Int?
+
+    package init() {}
 
     /// Looks at the activations and gradients of the step that is under way, on all ranks.
-    static func look(
+    package static func look(
         at network: HandNetwork, samples: Int, valueCount: Double, communicator: any Communicator
     ) throws -> Inside {
         let units = network.configuration.hidden
@@ -42,7 +49,7 @@ struct CollapseMonitor {
 
     /// Warnings that this step calls for and that were not given before.
     /// - Parameter inside: nil at steps where only the outputs were looked at.
-    mutating func warnings(
+    package mutating func warnings(
         step: Int, statistics: StepStatistics, inside: Inside?, configuration: NetworkConfiguration
     ) -> [String] {
         var found: [(key: String, text: String)] = []
@@ -53,13 +60,12 @@ struct CollapseMonitor {
                 all ? "zero" : "partly zero",
                 "step \(step): \(percent(zeros)) of the outputs are exactly 0. A ReLU that outputs 0 passes no gradient, so "
                     + (all
-                        ? "nothing can change any more: the loss stays at the mean squared label, "
+                        ? "nothing is learned while this lasts: the loss is the mean squared label, "
                             + "\(format("%.0f", statistics.meanSquaredLabel))"
                         : "they do not learn")
                     + "; hint: --output linear (or --output exp --learning-rate 1e-5, if outputs must be positive)"
             ))
         } else if statistics.outputsAreConstant {
-            if constantSince == nil { constantSince = step }
             found.append((
                 "constant",
                 "step \(step): the outputs are the same for every frame of the batch: the network does not see its input"

@@ -63,8 +63,10 @@ final class Evaluator {
     private let input: UnsafeMutableBufferPointer<Float>
     private let labels: UnsafeMutableBufferPointer<Float>
     private let chunk: Int
-    /// Held-out samples left out because they could not be read, on this rank.
-    private(set) var bad: [Int: BadSample] = [:]
+    /// Samples this rank met that cannot be read.
+    private var bad: Set<Int> = []
+    /// Those of them that the last `validate` met for the first time.
+    private(set) var newlyBad: [BadSample] = []
 
     /// Samples decoded and predicted at a time.
     private static func chunk(_ maximumSamples: Int) -> Int { min(maximumSamples, 64) }
@@ -102,14 +104,16 @@ final class Evaluator {
     func validate(_ network: HandNetwork) throws -> ValidationResult {
         var sums = ValidationSums(camera: camera)
         var failure: BadSample?
+        newlyBad = []
         let own = part(communicator.rank, of: communicator.size, total: frames)
         var start = own.lowerBound
         while start < own.upperBound && failure == nil {
-            let indices = (start..<min(start + chunk, own.upperBound)).filter { bad[$0] == nil }
+            let indices = (start..<min(start + chunk, own.upperBound)).filter { !bad.contains($0) }
             let read = load(indices)
             for (position, error) in read.enumerated() {
                 guard let error else { continue }
-                bad[indices[position]] = error
+                bad.insert(indices[position])
+                newlyBad.append(error)
                 if policy == .stop { failure = error }
             }
             network.forward(input: input.baseAddress!, samples: indices.count)

@@ -1,12 +1,12 @@
-import Collectives
+package import Collectives
 import Glibc
 import Telemetry
 
 /// Memory asked of a node against what it has, before anything is allocated.
-enum MemoryCheck {
+package enum MemoryCheck {
     /// Throws on all ranks when the ranks of some node need more than it has.
     /// - Parameter needed: bytes this rank will hold.
-    static func run(needed: Int, communicator: any Communicator) throws {
+    package static func run(needed: Int, communicator: any Communicator) throws {
         let place = communicator.place
         let report = "\(place.node) \(needed) \(available() ?? Int.max) \(place.host)"
         var nodes: [Int: (needed: Int, available: Int, ranks: Int, host: String)] = [:]
@@ -18,7 +18,7 @@ enum MemoryCheck {
         }
         for (_, node) in nodes.sorted(by: { $0.key < $1.key }) where node.needed > node.available {
             throw TrainingFailure(
-                "not enough memory on \(node.host): \(node.ranks) rank\(node.ranks == 1 ? "" : "s") need "
+                "not enough memory on \(node.host): \(node.ranks == 1 ? "1 rank needs" : "\(node.ranks) ranks need") "
                     + "\(gigabytes(node.needed)), \(gigabytes(node.available)) are available; "
                     + "hint: fewer ranks a node, a smaller --batch-size or --cache, or --preset shallow")
         }
@@ -26,7 +26,7 @@ enum MemoryCheck {
 
     /// Bytes this process can still take: what the kernel calls available, within the limits of its control group and of
     /// its address space.
-    static func available() -> Int? {
+    package static func available() -> Int? {
         var limits: [Int] = []
         if let line = lines(of: "/proc/meminfo").first(where: { $0.hasPrefix("MemAvailable:") }),
             let kilobytes = line.split(separator: " ").dropFirst().first.flatMap({ Int($0) })
@@ -40,7 +40,8 @@ enum MemoryCheck {
         }
         var addressSpace = rlimit()
         if getrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &addressSpace) == 0, addressSpace.rlim_cur < UInt(Int.max) {
-            limits.append(Int(addressSpace.rlim_cur))
+            let mapped = lines(of: "/proc/self/statm").first?.split(separator: " ").first.flatMap { Int($0) } ?? 0
+            limits.append(max(0, Int(addressSpace.rlim_cur) - mapped * sysconf(Int32(_SC_PAGESIZE))))
         }
         return limits.min()
     }

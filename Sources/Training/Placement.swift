@@ -49,8 +49,8 @@ package struct Placement: Sendable {
         threads: Int, sharers: Int, allowed: Int, requested: Int, localRanks: Int, offered: Int?
     ) -> String? {
         if let offered, allowed < offered / localRanks, requested == 0 || requested > allowed {
-            return "mpirun binds this rank to \(allowed) of the \(offered) processors of \(localRanks) "
-                + "rank\(localRanks == 1 ? "" : "s"), the others stay idle; hint: mpirun --bind-to none"
+            return "mpirun binds this rank to \(allowed) processor\(allowed == 1 ? "" : "s") where its share of the node is "
+                + "\(offered / localRanks), so the others stay idle; hint: mpirun --bind-to none"
         }
         if sharers == 1 && localRanks == 1 && requested > allowed {
             return "\(requested) threads on \(allowed) processors; hint: --threads \(allowed), or a wider affinity mask"

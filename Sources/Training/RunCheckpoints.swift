@@ -21,6 +21,14 @@ struct TrainingState: Codable, Equatable {
     var validationStep: Int?
     var validation: ValidationResult?
 
+    /// Throws when a run that starts in this state cannot go on from a checkpoint.
+    func requireSameRun(as checkpoint: Checkpoint) throws {
+        guard let mismatch = try checkpoint.training(as: TrainingState.self).mismatch(with: self) else { return }
+        throw TrainingFailure(
+            "\(checkpoint.path) is of another run: \(mismatch); hint: resume with the same settings (--config "
+                + "RUN/config.yaml), or start anew with another --run-dir")
+    }
+
     /// What differs from the run that wants to go on from it, in one line; nil when nothing does.
     func mismatch(with run: TrainingState) -> String? {
         var differences: [String] = []

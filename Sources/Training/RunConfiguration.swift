@@ -139,30 +139,29 @@ package struct RunConfiguration: Sendable, Codable, Equatable {
 
     package var adam: Adam.Configuration { Adam.Configuration(learningRate: learningRate) }
 
+    /// More steps than any run takes; products with it stay exact.
+    private static let mostSteps = 1_000_000_000_000
+
     /// What is wrong with the values by themselves, in one line; nil when nothing is.
     package var problem: String? {
-        func positive(_ value: Int, _ key: CodingKeys) -> String? {
-            value >= 1 ? nil : "--\(key.rawValue) is \(value); hint: give a number of at least 1"
-        }
-        let counts: [(Int, CodingKeys)] = [
-            (steps, .steps), (batchSize, .batchSize), (hidden, .hidden), (logEvery, .logEvery),
-            (validateEvery, .validateEvery), (checkpointEvery, .checkpointEvery), (keepCheckpoints, .keepCheckpoints),
-            (syntheticFrames, .syntheticFrames), (syntheticTestFrames, .syntheticTestFrames),
+        // The upper ends are far beyond any use; below them no count of bytes overflows before it meets the memory check.
+        let counts: [(value: Int, key: CodingKeys, range: ClosedRange<Int>)] = [
+            (steps, .steps, 1...Self.mostSteps), (batchSize, .batchSize, 1...100_000_000), (hidden, .hidden, 1...1_000_000),
+            (logEvery, .logEvery, 1...Self.mostSteps), (validateEvery, .validateEvery, 1...Self.mostSteps),
+            (checkpointEvery, .checkpointEvery, 1...Self.mostSteps), (keepCheckpoints, .keepCheckpoints, 1...1_000_000),
+            (syntheticFrames, .syntheticFrames, 1...10_000_000), (syntheticTestFrames, .syntheticTestFrames, 1...10_000_000),
+            (threads, .threads, 0...1024), (cache, .cache, 0...1_000_000_000),
+            (validateFrames, .validateFrames, 0...Self.mostSteps),
         ]
-        for (value, key) in counts {
-            if let problem = positive(value, key) { return problem }
-        }
-        for (value, key) in [(threads, CodingKeys.threads), (cache, .cache), (validateFrames, .validateFrames)]
-        where value < 0 {
-            return "--\(key.rawValue) is \(value); hint: give 0 or more"
+        for (value, key, range) in counts where !range.contains(value) {
+            return "--\(key.rawValue) is \(value); hint: give a number from \(range.lowerBound) to \(range.upperBound)"
         }
         if pool != 2 && pool != 4 { return "--pool is \(pool); hint: --pool 2 or --pool 4" }
-        if threads > 1024 { return "--threads is \(threads); hint: at most 1024, and no more than the processors" }
         if !(learningRate > 0 && learningRate.isFinite) {
             return "--learning-rate is \(learningRate); hint: a small positive number such as 1e-4"
         }
-        if let epochs, !(epochs > 0 && epochs.isFinite) {
-            return "--epochs is \(epochs); hint: a positive number such as 10 or 0.5"
+        if let epochs, !(epochs > 0 && epochs <= 1e9) {
+            return "--epochs is \(epochs); hint: a positive number such as 10 or 0.5, at most 1e9"
         }
         guard let extent = imageExtent else {
             return "--image-size is '\(imageSize)'; hint: WIDTHxHEIGHT, for example 320x240"

@@ -26,6 +26,9 @@ struct RunData {
             let examples = (set.malformed + bad).prefix(5).map(\.description)
             let more = badCount > examples.count ? ["... and \(badCount - examples.count) more"] : []
             if configuration.onBadSample == .stop {
+                if let only = examples.first, badCount == 1 {
+                    throw TrainingFailure("\(only); hint: repair it, or leave it out with --on-bad-sample skip")
+                }
                 throw TrainingFailure(
                     examples + more + [
                         "\(badCount) of the samples of \(path) cannot be used; hint: repair them, or leave them out with "

@@ -61,11 +61,23 @@ final class RunDirectoryHandle {
         var notes: [String] = []
         var given: Checkpoint?
         if configuration.resume != "auto" && configuration.resume != "never" {
-            given = try Checkpoint.open(configuration.resume)
-            if let given { try compare(given, with: state) }
+            do {
+                given = try Checkpoint.open(configuration.resume)
+            } catch {
+                throw error.hinting(
+                    error.kind == .damaged
+                        ? "--resume auto --run-dir RUN goes on from the newest checkpoint of the run that is whole"
+                        : "--resume is auto, never, or a checkpoint: a directory step-...")
+            }
+            if let given { try state.requireSameRun(as: given) }
         }
         let continues = configuration.resume == "auto" || runOf(checkpoint: configuration.resume) == path
-        let directory = try RunDirectory(path, existing: continues ? .resume : .refuse)
+        let directory: RunDirectory
+        do {
+            directory = try RunDirectory(path, existing: continues ? .resume : .refuse)
+        } catch {
+            throw error.hinting("choose another directory with --run-dir")
+        }
         if let dead = directory.takenOverFrom { notes.append("the lock of a run that ended was taken over: \(dead)") }
         try store.prepare()
         var checkpoint = given
@@ -73,21 +85,13 @@ final class RunDirectoryHandle {
             let search = try store.newestGood()
             notes += search.damaged.map { "damaged checkpoint passed over: \($0)" }
             checkpoint = search.checkpoint
-            if let checkpoint { try compare(checkpoint, with: state) }
+            if let checkpoint { try state.requireSameRun(as: checkpoint) }
             if checkpoint == nil && !search.damaged.isEmpty {
                 throw TrainingFailure(
                     notes + ["\(path): every checkpoint is damaged; hint: start anew with another --run-dir"])
             }
         }
         return Opened(directory: directory, checkpoint: checkpoint, notes: notes)
-    }
-
-    /// - Throws: `TrainingFailure` when the checkpoint is of a run with other settings.
-    private static func compare(_ checkpoint: Checkpoint, with state: TrainingState) throws {
-        guard let mismatch = try checkpoint.training(as: TrainingState.self).mismatch(with: state) else { return }
-        throw TrainingFailure(
-            "\(checkpoint.path) is of another run: \(mismatch); hint: resume with the same settings "
-                + "(--config RUN/config.yaml), or start anew with another --run-dir")
     }
 
     /// The run directory: the one given, that of the checkpoint given, or a new one named by the time.
@@ -113,5 +117,12 @@ final class RunDirectoryHandle {
             separator: "/", omittingEmptySubsequences: false)
         guard parts.count >= 3, parts[parts.count - 2] == "checkpoints" else { return nil }
         return parts.dropLast(2).joined(separator: "/")
+    }
+}
+
+extension CheckpointError {
+    /// The error with the flag that cures it, where it names no cure itself.
+    fileprivate func hinting(_ hint: String) -> CheckpointError {
+        self.hint == nil ? CheckpointError(kind, path: path, reason, hint: hint) : self
     }
 }

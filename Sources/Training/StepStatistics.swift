@@ -1,25 +1,25 @@
-import Collectives
-import HandData
-import Kernels
+package import Collectives
+package import HandData
+package import Kernels
 
 /// What one step says about the training, summed over the ranks in one small allreduce before any weight changes.
-struct StepStatistics {
+package struct StepStatistics {
     /// Ranks that cannot go on with this step.
-    private(set) var failures = 0.0
-    private(set) var samples = 0.0
-    private(set) var squaredErrors = 0.0
+    package private(set) var failures = 0.0
+    package private(set) var samples = 0.0
+    package private(set) var squaredErrors = 0.0
     /// Distances between predicted and true joints.
     private var metrics: HandMetrics
     /// Outputs that are exactly 0.
-    private(set) var zeroOutputs = 0.0
+    package private(set) var zeroOutputs = 0.0
     /// Sum of squares of the error's derivative before the last head, without the factor 2 / values.
-    private(set) var headGradientSquares = 0.0
-    private(set) var squaredLabels = 0.0
+    package private(set) var headGradientSquares = 0.0
+    package private(set) var squaredLabels = 0.0
     /// Samples left out of this step because they could not be read.
-    private(set) var skipped = 0.0
+    package private(set) var skipped = 0.0
     /// Per output: sum and sum of squares over the batch.
-    private(set) var outputSums: [Double]
-    private(set) var outputSquares: [Double]
+    package private(set) var outputSums: [Double]
+    package private(set) var outputSquares: [Double]
 
     private static let scalars = 7
     private let outputs: Int
@@ -27,7 +27,7 @@ struct StepStatistics {
     /// - Parameters:
     ///   - outputs: values of a label, 48.
     ///   - camera: turns pixels into mm.
-    init(outputs: Int, camera: Camera) {
+    package init(outputs: Int, camera: Camera) {
         self.outputs = outputs
         metrics = HandMetrics(camera: camera, thresholds: [])
         outputSums = Array(repeating: 0, count: outputs)
@@ -35,12 +35,12 @@ struct StepStatistics {
     }
 
     /// A rank that failed takes part with nothing but the news.
-    mutating func setFailed() { failures = 1 }
+    package mutating func setFailed() { failures = 1 }
 
     /// Adds this rank's samples.
     /// - Parameters:
     ///   - predictions, labels: (samples, 48).
-    mutating func add(
+    package mutating func add(
         predictions: UnsafePointer<Float>, labels: UnsafePointer<Float>, samples count: Int, skipped left: Int,
         head: OutputHead
     ) {
@@ -70,7 +70,7 @@ struct StepStatistics {
     }
 
     /// The sum over all ranks.
-    mutating func sum(over communicator: any Communicator) throws {
+    package mutating func sum(over communicator: any Communicator) throws {
         guard communicator.size > 1 else { return }
         var values = [
             failures, samples, squaredErrors, zeroOutputs, headGradientSquares, squaredLabels, skipped,
@@ -87,17 +87,17 @@ struct StepStatistics {
     }
 
     /// Values the mean squared error is taken over.
-    var valueCount: Double { samples * Double(outputs) }
+    package var valueCount: Double { samples * Double(outputs) }
     /// The question's loss: mean over samples and outputs.
-    var loss: Double { squaredErrors / valueCount }
-    var jointErrorMillimetres: Double { metrics.meanError }
-    var zeroOutputShare: Double { zeroOutputs / valueCount }
+    package var loss: Double { squaredErrors / valueCount }
+    package var jointErrorMillimetres: Double { metrics.meanError }
+    package var zeroOutputShare: Double { zeroOutputs / valueCount }
     /// Euclidean norm of the gradient that reaches the last layer's values before its head.
-    var outputGradientNorm: Double { 2 / valueCount * headGradientSquares.squareRoot() }
+    package var outputGradientNorm: Double { 2 / valueCount * headGradientSquares.squareRoot() }
     /// The loss of a network whose outputs are all 0.
-    var meanSquaredLabel: Double { squaredLabels / valueCount }
+    package var meanSquaredLabel: Double { squaredLabels / valueCount }
     /// Whether every output has one value for the whole batch (to 1e-5 of its size).
-    var outputsAreConstant: Bool {
+    package var outputsAreConstant: Bool {
         guard samples >= 2 else { return false }
         return (0..<outputs).allSatisfy { output in
             let mean = outputSums[output] / samples

@@ -35,6 +35,7 @@ package final class Trainer {
     private var monitor = CollapseMonitor()
     private var timer = StepTimer()
     private var skippedSamples = 0
+    private var skippedNames: Set<String> = []
     private var lastSaved = -1
 
     /// Prepares a run: data, memory, run directory, initial or resumed weights.
@@ -170,6 +171,8 @@ package final class Trainer {
     /// Trains until the last step; writes checkpoints, metrics and validations on the way.
     /// - Throws: `TrainingFailure`, the same on all ranks.
     package func run() throws {
+        // An error is told on a line of its own, not behind a step's progress.
+        defer { console.clearProgress() }
         timer.restart()
         let first = step
         while step < totalSteps {
@@ -230,9 +233,8 @@ package final class Trainer {
             exchange.resetCost()
             try network.finishBackward(input: batch.input.baseAddress!, samples: batch.count, sink: exchange)
         }
-        report(bad: batch.bad)
+        if statistics.skipped > 0 { skippedSamples += try report(bad: batch.bad) }
         step += 1
-        skippedSamples += Int(statistics.skipped)
         timer.finishStep(samples: statistics.samples, exchange: exchange.cost.seconds, bytes: exchange.cost.bytes)
         for warning in monitor.warnings(
             step: step, statistics: statistics, inside: inside, configuration: network.configuration)
@@ -246,9 +248,20 @@ package final class Trainer {
         step == 1 || step % configuration.logEvery == 0 || step == totalSteps
     }
 
-    /// A skipped sample is told of where it was met, once: only the rank that read it knows.
-    private func report(bad: [BadSample]) {
-        for sample in bad { Console().warning("rank \(communicator.rank): skipped \(sample)") }
+    /// Tells of skipped samples, each once in the run: in another epoch another rank may meet the same.
+    /// - Parameter bad: those this rank met; all ranks call, in step.
+    /// - Returns: how many are new to the run.
+    private func report(bad: [BadSample]) throws -> Int {
+        let own = bad.map(\.description).joined(separator: "\n")
+        var new = 0
+        for (rank, texts) in try communicator.allgather(Array(own.utf8)).enumerated() {
+            for text in String(decoding: texts, as: UTF8.self).split(separator: "\n")
+            where skippedNames.insert(String(text)).inserted {
+                console.warning("rank \(rank): skipped \(text)")
+                new += 1
+            }
+        }
+        return new
     }
 
     // MARK: What rank 0 says and writes
@@ -291,6 +304,7 @@ package final class Trainer {
 
     private func validate() throws {
         let result = try evaluator.validate(network)
+        if try communicator.maximum(Double(evaluator.newlyBad.count)) > 0 { _ = try report(bad: evaluator.newlyBad) }
         state.validation = result
         state.validationStep = step
         console.line(

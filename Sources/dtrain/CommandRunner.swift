@@ -23,12 +23,15 @@ enum CommandRunner {
     /// Help, version, or a wrong command line. Of several ranks only the first speaks.
     private static func endOnParserError(_ root: any ParsableCommand.Type, _ error: any Error) -> Never {
         let code = root.exitCode(for: error)
-        let text = root.fullMessage(for: error)
         if code.isSuccess {
-            if isFirstProcess { print(text) }
+            if isFirstProcess { print(root.fullMessage(for: error)) }
             exit(0)
         }
-        if isFirstProcess { say(text.hasSuffix("\n") ? text : text + "\n") }
+        var text = String(root.message(for: error).map { $0.isNewline ? " " : $0 })
+        if text.hasSuffix(".") { text.removeLast() }
+        let names = root.configuration.subcommands.compactMap { $0.configuration.commandName }
+        let subcommand = CommandLine.arguments.dropFirst().first.flatMap { names.contains($0) ? $0 : nil } ?? "train"
+        complain(text.contains("hint:") ? text : "\(text); hint: dtrain \(subcommand) --help lists all options")
         exit(code.rawValue)
     }
 

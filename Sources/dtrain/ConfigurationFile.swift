@@ -48,6 +48,14 @@ enum ConfigurationFile {
         }
     }
 
+    /// `problem` with its place in the file, where it is about a setting (`--NAME ...`) that the file makes.
+    static func locate(_ problem: String, path: String) throws -> String {
+        let culprit = try mapping(try contents(path), path: path).first { key, _ in
+            key.string.map { problem.hasPrefix("--\($0) ") } ?? false
+        }
+        return culprit.map { "\(place(path, $0.value)): \(problem)" } ?? problem
+    }
+
     private static func explain(_ error: DecodingError, path: String, settings: Node.Mapping) -> String {
         let context: DecodingError.Context? =
             switch error {
@@ -61,6 +69,19 @@ enum ConfigurationFile {
         return "\(place(path, node)): '\(node?.string ?? "?")' is no value of '\(key)'; hint: dtrain train --help tells the values"
     }
 
+    /// A syntax error as one line.
+    private static func explain(_ error: any Error, path: String) -> String {
+        switch error as? YamlError {
+        case .scanner(let context, let problem, let mark, _), .parser(let context, let problem, let mark, _),
+            .composer(let context, let problem, let mark, _):
+            return "\(path):\(mark.line): " + (context.map { "\($0.text), " } ?? "") + problem
+        case .duplicatedKeysInMapping(let names, _):
+            return "\(path): set more than once: \(names.map { "'\($0)'" }.joined(separator: ", "))"
+        default:
+            return "\(path): \("\(error)".split(whereSeparator: \.isNewline).first ?? "not YAML")"
+        }
+    }
+
     private static func place(_ path: String, _ node: Node?) -> String {
         node?.mark.map { "\(path):\($0.line)" } ?? path
     }
@@ -70,8 +91,7 @@ enum ConfigurationFile {
         do {
             node = try Yams.compose(yaml: text)
         } catch {
-            let line = "\(error)".split(whereSeparator: \.isNewline).first.map(String.init) ?? "not YAML"
-            throw ValidationError("\(path): \(line); hint: lines of `name: value`")
+            throw ValidationError("\(explain(error, path: path)); hint: lines of `name: value`, each name once")
         }
         guard let node else { return Node.Mapping([]) }
         guard case .mapping(let mapping) = node else {

@@ -29,7 +29,8 @@ struct InspectCommand: ParsableCommand {
             try table(opened, "model.safetensors")
             if optimizer { try table(opened, "optimizer.safetensors") }
         } catch {
-            throw TrainingFailure("\(error)")
+            let hint = error.hint == nil ? "; hint: a whole checkpoint is a directory step-... that dtrain wrote" : ""
+            throw TrainingFailure("\(error)\(hint)")
         }
     }
 

@@ -42,8 +42,9 @@ struct SynthCommand: ParsableCommand {
         guard out != nil || preview != nil else {
             throw ValidationError("nothing to do; hint: name a directory to write to, or a picture with --preview FILE.png")
         }
-        guard frames >= 1 && testFrames >= 0 else {
-            throw ValidationError("--frames \(frames) --test-frames \(testFrames); hint: at least 1 and 0")
+        for (name, value, range) in [("--frames", frames, 1...10_000_000), ("--test-frames", testFrames, 0...10_000_000)]
+        where !range.contains(value) {
+            throw ValidationError("\(name) is \(value); hint: give a number from \(range.lowerBound) to \(range.upperBound)")
         }
         var configuration = RunConfiguration(preset: .seed)
         configuration.imageSize = imageSize

@@ -18,8 +18,8 @@ struct TrainCommand: ParsableCommand {
 
             EXAMPLES
               dtrain --preset shallow --steps 300
-              mpirun -np 4 dtrain --data /data/icvl --epochs 20 --run-dir runs/icvl --resume auto
-              dtrain --config runs/icvl/config.yaml --learning-rate 5e-5 --run-dir runs/slower
+              mpirun -np 4 dtrain --data /data/icvl --run-dir runs/icvl --resume auto
+              dtrain --config runs/icvl/config.yaml --seed 2 --run-dir runs/second
 
             EXIT CODES
               0 done   1 a failure, explained on standard error   64 a wrong command line
@@ -35,7 +35,11 @@ struct TrainCommand: ParsableCommand {
     var config: String?
 
     mutating func validate() throws {
-        if let problem = try resolved().problem { throw ValidationError(problem) }
+        guard let problem = try resolved().problem else { return }
+        if let config, try ConfigurationFile.read(config, preset: network.preset).problem == problem {
+            throw ValidationError(try ConfigurationFile.locate(problem, path: config))
+        }
+        throw ValidationError(problem)
     }
 
     /// Preset, then file, then flags.

@@ -1,0 +1,115 @@
+import Collectives
+import Exchange
+import Networks
+import Optimizers
+import Tensors
+
+/// A few steps of a small network on made-up data: what an exchange is compared by.
+///
+/// FC1 has 192 rows of 1024: two tiles, so that buckets end within tiles, at their ends, and beyond.
+struct TinyRun: Sendable {
+    /// Samples of the global batch.
+    var batch = 7
+    var steps = 5
+    var threads = 1
+    var epsilon = 1e-8
+
+    static let network = NetworkConfiguration(height: 8, width: 12, pool: 2, hidden: 1024)
+    static let learningRate = 1e-3
+
+    /// What one rank has at the end.
+    struct Result: Sendable {
+        /// After each step: the bits of all weights and moments, as one number.
+        var hashes: [UInt64] = []
+        /// After each step, summed over the ranks.
+        var losses: [Double] = []
+        /// Bytes the exchange counted in each step.
+        var bytes: [UInt64] = []
+        var initial: [Float] = []
+        var weights: [Float] = []
+    }
+
+    /// The run of one rank of `communicator`, its contiguous part of every batch.
+    func run(
+        _ communicator: any Communicator,
+        exchange make: (Adam, WorkerTeam, ParameterTable, any Communicator) throws -> any GradientExchange
+    ) throws -> Result {
+        let (shape, table) = (Self.network, Self.network.table)
+        let team = WorkerTeam(count: threads, spins: 0)
+        let own = part(communicator.rank, of: communicator.size, total: batch)
+        let arena = try Arena(
+            capacity: HandNetwork.bytes(shape, maximumSamples: batch, threads: threads) + Adam.bytes(for: table))
+        let network = HandNetwork(shape, maximumSamples: batch, team: team, arena: arena)
+        let adam = Adam(
+            configuration: Adam.Configuration(learningRate: Self.learningRate, epsilon: epsilon),
+            weights: network.parameters, table: table, arena: arena)
+        shape.initialize(network.parameters, seed: 3, team: team)
+        let exchange = try make(adam, team, table, communicator)
+
+        var result = Result()
+        result.initial = values(network.parameters, table)
+        for step in 0..<steps {
+            let inputs = own.flatMap { Self.numbers(count: shape.height * shape.width, stream: UInt64(step * 1000 + $0)) }
+            let labels = own.flatMap { Self.numbers(count: shape.outputs, stream: UInt64(step * 1000 + 500 + $0)) }
+            network.forward(input: inputs, samples: own.count)
+            var error = [0.0]
+            for index in labels.indices {
+                let difference = Double(network.outputs[index]) - Double(labels[index])
+                error[0] += difference * difference
+            }
+            try error.withUnsafeMutableBufferPointer { try communicator.sum($0) }
+            result.losses.append(error[0] / Double(batch * shape.outputs))
+            network.beginBackward(
+                labels: labels, samples: own.count, scale: 1 / Float(batch * shape.outputs))
+            adam.beginStep()
+            exchange.resetCost()
+            try network.finishBackward(input: inputs, samples: own.count, sink: exchange)
+            result.bytes.append(exchange.cost.bytes)
+            result.hashes.append(
+                [network.parameters, adam.firstMoments, adam.secondMoments].reduce(0xCBF2_9CE4_8422_2325) {
+                    hash($1, count: table.count, from: $0)
+                })
+        }
+        result.weights = values(network.parameters, table)
+        return result
+    }
+
+    /// One rank with `SoloExchange`.
+    func solo() throws -> Result {
+        try run(Solo()) { adam, team, table, _ in
+            SoloExchange(
+                adam: adam, table: table, threads: team.count,
+                arena: try Arena(capacity: SoloExchange.bytes(table: table, threads: team.count)))
+        }
+    }
+
+    /// `ranks` simulated ranks with `AllreduceExchange`.
+    func allreduce(ranks: Int, bucketCount: Int) throws -> [Result] {
+        try Simulated.run(ranks: ranks) { try allreduce($0, bucketCount: bucketCount) }
+    }
+
+    /// One rank with `AllreduceExchange`.
+    func allreduce(_ communicator: any Communicator, bucketCount: Int) throws -> Result {
+        try run(communicator) { adam, team, table, communicator in
+            AllreduceExchange(
+                adam: adam, communicator: communicator, team: team, table: table,
+                arena: try Arena(capacity: AllreduceExchange.bytes(table: table, bucketCount: bucketCount)),
+                bucketCount: bucketCount)
+        }
+    }
+
+    private func values(_ base: UnsafeMutablePointer<Float>, _ table: ParameterTable) -> [Float] {
+        table.parameters.flatMap { Array(UnsafeBufferPointer(start: base + $0.range.lowerBound, count: $0.count)) }
+    }
+
+    /// FNV-1a over the bits.
+    private func hash(_ base: UnsafeMutablePointer<Float>, count: Int, from start: UInt64) -> UInt64 {
+        (0..<count).reduce(start) { ($0 ^ UInt64(base[$1].bitPattern)) &* 0x100_0000_01B3 }
+    }
+
+    /// Numbers in -1 ..< 1.
+    private static func numbers(count: Int, stream: UInt64) -> [Float] {
+        var random = CounterRandom(seed: 11, stream: stream).generator()
+        return (0..<count).map { _ in Float(random.next() >> 40) / Float(1 << 23) - 1 }
+    }
+}
