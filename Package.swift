@@ -41,14 +41,14 @@ let package = Package(
         .systemLibrary(name: "CLinux"),
 
         module("Tensors", ["CLinux"]),
-        module("Kernels", ["Tensors", "COpenBLAS"]),
+        module("Kernels", ["Tensors", "CLinux", "COpenBLAS"]),
         module("Collectives", ["Tensors", "CMPI"]),
         module("Telemetry"),
         module("Checkpoints"),
         module("HandData", ["Tensors", "CPNG"]),
         module("Optimizers", ["Tensors", "Kernels"]),
         module("Networks", ["Tensors", "Kernels"]),
-        module("Exchange", ["Tensors", "Optimizers", "Networks", "Collectives"]),
+        module("Exchange", ["Tensors", "Kernels", "Optimizers", "Networks", "Collectives"]),
         module(
             "Training",
             [
@@ -56,10 +56,14 @@ let package = Package(
                 "Exchange",
             ]),
 
+        module(
+            "Benchmarks",
+            ["Tensors", "Kernels", "Telemetry", "HandData", "Optimizers", "Networks", "Exchange"]),
+
         .executableTarget(
             name: "dtrain",
             dependencies: [
-                "Training", "Tensors", "Kernels", "Collectives", "Telemetry", "Checkpoints", "HandData", "Networks",
+                "Training", "Benchmarks", "Tensors", "Kernels", "Collectives", "Telemetry", "Checkpoints", "HandData", "Networks",
                 "Optimizers", "Exchange", .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Yams", package: "Yams"),
             ],
@@ -76,5 +80,10 @@ let package = Package(
         .testTarget(
             name: "CommandLineTests", dependencies: ["TestSupport", "dtrain"], exclude: ["Snapshots"],
             swiftSettings: settings),
+        .target(name: "TestOracle", path: "Tests/TestOracle", swiftSettings: settings),
+        tests("Tensors"),
+        tests("Kernels", ["Tensors", "TestOracle"]),
+        tests("Optimizers", ["Tensors", "TestOracle"]),
+        tests("Networks", ["Tensors", "Kernels", "Optimizers", "TestOracle"], resources: [.copy("Golden")]),
     ]
 )

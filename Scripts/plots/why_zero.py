@@ -2,7 +2,8 @@
 """Docs/why-zero.md and Docs/why-zero.svg from the runs of Scripts/why-zero.sh.
 
 Usage: why_zero.py RUNS DOCS
-RUNS holds, for each of relu, linear, exp and cured, NAME/metrics.jsonl, NAME.command and NAME.status (exit code).
+RUNS holds, for each of relu, linear, exp, cured and cured-exp, NAME/metrics.jsonl, NAME.command (its command line) and
+NAME.error (what it wrote to standard error: empty, or why dtrain ended it).
 """
 
 import json
@@ -23,13 +24,15 @@ TITLES = {
     "relu": "as it was: ReLU output",
     "linear": "the same, linear output",
     "exp": "the same, exp output",
-    "cured": "cured: linear output, normalised depth, He initial values",
+    "cured": "cured: linear output, sane input and initial values",
+    "cured-exp": "cured, exp output",
 }
 STYLES = {
     "relu": dict(color="#c0392b", linewidth=2.2),
     "linear": dict(color="#2471a3", linewidth=1.6),
     "exp": dict(color="#b9770e", linewidth=1.6, linestyle="--"),
     "cured": dict(color="#1e8449", linewidth=2.2),
+    "cured-exp": dict(color="#58d68d", linewidth=1.6, linestyle="--"),
 }
 SERIES = ["step", "loss", "joint_error_mm", "zero_output_share", "output_gradient_norm", "mean_squared_label"]
 
@@ -38,35 +41,31 @@ SERIES = ["step", "loss", "joint_error_mm", "zero_output_share", "output_gradien
 class Run:
     name: str
     command: str
-    status: int
+    error: str  # why dtrain ended it; empty when it did not
     series: dict  # key -> list of floats, one a step; NaN where the program wrote null (not finite)
 
     def first(self, key):
-        return self.series[key][0]
+        return self.series[key][0] if self.series[key] else math.nan
 
     def last(self, key):
-        return self.series[key][-1]
+        return self.series[key][-1] if self.series[key] else math.nan
 
     @property
     def ended_not_finite(self):
-        return not all(math.isfinite(self.last(key)) for key in ("loss", "output_gradient_norm"))
+        return bool(self.error) or not all(math.isfinite(self.last(key)) for key in ("loss", "output_gradient_norm"))
 
     @property
-    def zero_from(self):
-        """The first step from which on every output is exactly 0, or None."""
-        found = None
-        for step, share in zip(self.series["step"], self.series["zero_output_share"]):
-            if share == 1:
-                found = found if found is not None else int(step)
-            else:
-                found = None
-        return found
+    def first_all_zero(self):
+        """Index of the first step at which every output of the batch is exactly 0, or None."""
+        shares = self.series["zero_output_share"]
+        return shares.index(1) if 1 in shares else None
 
 
 def read(runs, name):
     path = runs / name / "metrics.jsonl"
     series = {key: [] for key in SERIES}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    for number, line in enumerate(lines, start=1):
         try:
             entry = json.loads(line)
         except json.JSONDecodeError as error:
@@ -76,14 +75,11 @@ def read(runs, name):
         for key in SERIES:
             value = entry.get(key)
             series[key].append(math.nan if value is None else float(value))
-    if not series["step"]:
+    command = (runs / f"{name}.command").read_text(encoding="utf-8").strip()
+    error = (runs / f"{name}.error").read_text(encoding="utf-8").strip()
+    if not series["step"] and not error:
         raise SystemExit(f"{path}: no step in it; hint: run Scripts/why-zero.sh again")
-    return Run(
-        name,
-        (runs / f"{name}.command").read_text(encoding="utf-8").strip(),
-        int((runs / f"{name}.status").read_text()),
-        series,
-    )
+    return Run(name, command, error, series)
 
 
 def draw(runs, path):
@@ -114,7 +110,8 @@ def draw(runs, path):
     loss.axhline(level, color="black", linewidth=0.9, linestyle=":", zorder=0)
     loss.annotate(
         f"mean squared label, {level:,.0f}: the loss of outputs that are all 0",
-        (1, level), xycoords=("axes fraction", "data"), xytext=(0, 4), textcoords="offset points", ha="right", fontsize=9,
+        (1, level), xycoords=("axes fraction", "data"), xytext=(0, -4), textcoords="offset points",
+        ha="right", va="top", fontsize=9,
     )
     loss.set_yscale("log")
     loss.set_ylabel("loss (mean squared error)")
@@ -137,24 +134,22 @@ def draw(runs, path):
         gradient.minorticks_off()
     gradient.set_ylabel("gradient norm that\nreaches the last layer")
     gradient.set_xlabel("step")
-    figure.tight_layout(rect=(0, 0.05, 1, 1))
+    figure.tight_layout(rect=(0, 0.07, 1, 1))
     figure.align_ylabels()
     figure.savefig(path, metadata={"Date": None, "Creator": "Scripts/plots/why_zero.py"})
 
 
 def note_overflow(axes, run, finite):
-    """Marks where a run's loss stopped being a number."""
-    known = [(s, v) for s, v in zip(run.series["step"], finite) if not math.isnan(v)]
-    text = f"{run.name}: not finite from step {len(known) + int(run.first('step'))}"
-    place = known[-1] if known else (run.first("step"), None)
-    if place[1] is None:
-        axes.annotate(
-            text, (1, 1), xycoords="axes fraction", xytext=(-6, -12), textcoords="offset points", ha="right",
-            color=STYLES[run.name]["color"], fontsize=9,
-        )
+    """Says where a run's loss stopped being a number."""
+    known = [(step, value) for step, value in zip(run.series["step"], finite) if not math.isnan(value)]
+    color = STYLES[run.name]["color"]
+    if known:
+        axes.plot(*known[-1], marker="x", color=color)
+        place, text = dict(xy=known[-1], xytext=(6, 6)), f"{TITLES[run.name]}: not finite after step {int(known[-1][0])}"
     else:
-        axes.plot(*place, marker="x", color=STYLES[run.name]["color"])
-        axes.annotate(text, place, xytext=(6, 6), textcoords="offset points", color=STYLES[run.name]["color"], fontsize=9)
+        place = dict(xy=(1, 1), xycoords="axes fraction", xytext=(-6, -12), ha="right")
+        text = f"{TITLES[run.name]}: not finite from the first step"
+    axes.annotate(text, **place, textcoords="offset points", color=color, fontsize=9)
 
 
 def number(value):
@@ -166,6 +161,9 @@ def number(value):
 
 
 def table(runs):
+    def percent(share):
+        return f"{100 * share:.0f}%" if math.isfinite(share) else "-"
+
     lines = [
         "| run | loss at the first step | at the last | outputs exactly 0 at the last step | gradient norm there | joint error, mm |",
         "|---|---|---|---|---|---|",
@@ -173,7 +171,7 @@ def table(runs):
     for run in runs.values():
         lines.append(
             f"| {TITLES[run.name]} | {number(run.first('loss'))} | {number(run.last('loss'))} "
-            f"| {100 * run.last('zero_output_share'):.0f}% | {number(run.last('output_gradient_norm'))} "
+            f"| {percent(run.last('zero_output_share'))} | {number(run.last('output_gradient_norm'))} "
             f"| {number(run.last('joint_error_mm'))} |"
         )
     return "\n".join(lines)
@@ -185,18 +183,20 @@ def what_happened(relu):
         f"At the first step the loss is {number(relu.first('loss'))} and {100 * relu.first('zero_output_share'):.0f}% of the "
         "outputs are exactly 0."
     )
-    if relu.zero_from is None:
+    shares, index = relu.series["zero_output_share"], relu.first_all_zero
+    if index is None:
         return (
-            f"{start} At the last step it is {100 * relu.last('zero_output_share'):.0f}%, so in this run the network has not "
-            "(yet) died altogether; the outputs that are 0 get no gradient all the same."
+            f"{start} At the last step it is {100 * shares[-1]:.2f}%, so in this run the network has not died altogether; the "
+            "outputs that are 0 get no gradient all the same."
         )
-    index = relu.series["step"].index(relu.zero_from)
     loss, label = relu.series["loss"][index], relu.series["mean_squared_label"][index]
     return (
-        f"{start} From step {relu.zero_from} on *every* output is exactly 0, for every frame. The loss there is "
-        f"{loss:,.2f}, and the mean squared label of that step's batch is {label:,.2f}: with all outputs 0 the squared error *is* the "
-        f"squared label (they differ by {abs(loss / label - 1):.1e}). The gradient norm that reaches the last layer is "
-        f"{number(relu.series['output_gradient_norm'][index])}. What still moves in the curve is the labels: each step has another batch."
+        f"{start} At step {relu.series['step'][index]:.0f} *every* output is exactly 0, for every frame of the batch. The loss there "
+        f"is {loss:,.2f}, and the mean squared label of that batch is {label:,.2f}: with all outputs 0 the squared error *is* the "
+        f"squared label (they differ by {abs(loss / label - 1):.1e} of it). The gradient norm that reaches the last layer is "
+        f"{number(relu.series['output_gradient_norm'][index])}. From there on at least {100 * min(shares[index:]):.2f}% of the "
+        "outputs are 0 at every step. What still moves in the curve is the labels, for each step has another batch, and now and then a "
+        "frame so unlike the others that one of its outputs is not 0."
     )
 
 
@@ -211,10 +211,11 @@ def what_the_others_did(runs):
         if run.ended_not_finite:
             result = (
                 "The loss overflowed: raw depth (up to 32,001) times these initial values gives numbers far beyond what exp can "
-                "take in fp32 (about 88). An exp output needs the conditioning of `--preset seed` too"
+                f"take in fp32 (about 88). dtrain ended the run: `{run.error}`. "
+                "An exp output needs the conditioning of `--preset seed` too"
             )
-        elif run.zero_from is not None:
-            result = f"Nevertheless all outputs are 0 from step {run.zero_from} on"
+        elif run.last("zero_output_share") == 1:
+            result = "Nevertheless all outputs are 0 at the last step"
         else:
             factor = run.first("loss") / run.last("loss")
             result = (
@@ -223,11 +224,13 @@ def what_the_others_did(runs):
                 + (f", {factor:,.1f} times lower" if factor > 1.05 else ", which is no progress yet")
             )
         lines.append(f"- **`--output {name}`**: {reason}. {result}.")
-    cured = runs["cured"]
-    lines.append(
-        f"- **`--preset seed`** (linear output, depth normalised, He initial values): {number(cured.first('loss'))} at the first "
-        f"step, {number(cured.last('loss'))} at the last, a joint error of {number(cured.last('joint_error_mm'))} mm."
-    )
+    for name, flags in (("cured", "--preset seed"), ("cured-exp", "--preset seed --output exp")):
+        run = runs[name]
+        lines.append(
+            f"- **`{flags}`** ({'exp' if 'exp' in name else 'linear'} output, depth normalised, He initial values, last bias at the mean label): "
+            f"{number(run.first('loss'))} at the first step, {number(run.last('loss'))} at the last, a joint error of "
+            f"{number(run.last('joint_error_mm'))} mm on that step's batch."
+        )
     return "\n".join(lines)
 
 
@@ -240,7 +243,7 @@ def page(runs):
 The question: a network that should find the joints of a hand in depth frames trains without an error, but its loss stays above 40,000
 and does not decrease, and its outputs are all 0.
 
-![Loss, share of outputs that are exactly 0, and gradient norm of four runs](why-zero.svg)
+![Loss, share of outputs that are exactly 0, and gradient norm of five runs](why-zero.svg)
 
 {table(runs)}
 
@@ -253,7 +256,7 @@ back, so no weight learns that it should have been 200.
 What sends the outputs there is the scale of everything before them: depth as it comes from the camera (the background is 32,001), initial
 weights of 0.1 where 153,600 inputs meet, and Adam, whose steps have the same size for each weight, however large the values that the weight multiplies.
 The values before the last ReLU are enormous. Those that are negative make outputs of 0 from the beginning ({100 * relu.first("zero_output_share"):.0f}% here); the
-updates, as enormous, push others below 0; and what is below 0 never comes back.
+updates, as enormous, push others below 0; and what is below 0 gets no gradient to come back by.
 
 ## Where 40,000 comes from
 It is not a number that training reached. It is the mean of the squared labels, the loss of a network that says 0 to everything:
@@ -266,12 +269,13 @@ files `test_seq_1.txt` and `test_seq_2.txt`, 1,596 frames of 16 joints as u, v i
 ## What to do
 1. Give a regression network a linear output: `--output linear`, the default. Where outputs must be positive, use exp (`--output exp`) or
    softplus, never ReLU.
-2. Scale the input to about [-1, 1] (`--input normalized`, the default), and give each layer initial values that fit the number of its inputs (He; the default).
+2. Scale the input to the order of 1 (`--input normalized`, the default: nearness from 0 to 2, background 0), and give each layer initial values that fit
+   the number of its inputs (`--initial-values he`, the default, which also starts the last bias at the mean label).
 3. When a loss does not move, print the outputs and the gradient norms before changing the learning rate. dtrain does: during any
    training it warns once when outputs are constant over a batch, when ReLU units are dead, or when no gradient reaches a layer, and names the flag that cures it.
 
 ## How this page was made
-`Scripts/why-zero.sh`, which ran these four and wrote the page and the picture from their `metrics.jsonl`:
+`Scripts/why-zero.sh`, which ran these and wrote the page and the picture from their `metrics.jsonl`:
 
 ```
 {commands}

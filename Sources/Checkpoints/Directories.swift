@@ -2,20 +2,23 @@ import Glibc
 
 /// Directory operations with errors in words. None follows a symbolic link out of the tree it was given.
 enum Directories {
-    /// `mkdir(2)` with all missing parents; one that is there already is fine.
+    /// `mkdir(2)` with all missing parents, each made to last; one that is there already is fine.
     static func create(_ path: String) throws(CheckpointError) {
-        var prefix = ""
-        for part in path.split(separator: "/", omittingEmptySubsequences: false) {
-            prefix += part
-            if !prefix.isEmpty, !part.isEmpty, mkdir(prefix, 0o755) != 0, errno != EEXIST {
+        var parent = path.hasPrefix("/") ? "/" : "."
+        for part in path.split(separator: "/") {
+            let directory = parent == "/" ? "/\(part)" : "\(parent)/\(part)"
+            if mkdir(directory, 0o755) == 0 {
+                // A parent that may be written but not read cannot be opened for this.
+                try? synchronize(parent)
+            } else if errno != EEXIST {
                 let code = errno
                 // mkdir under a read-only or foreign parent may fail for a directory that is there.
                 var status = stat()
-                guard stat(prefix, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
-                    throw .system("create the directory", prefix, code: code)
+                guard stat(directory, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
+                    throw .system("create the directory", directory, code: code)
                 }
             }
-            prefix += "/"
+            parent = directory
         }
         var status = stat()
         guard stat(path, &status) == 0 else { throw .system("examine", path, code: errno) }

@@ -12,7 +12,8 @@ package struct PendingCheckpoint: ~Copyable {
     init(store: CheckpointStore, step: Int) throws(CheckpointError) {
         self.step = step
         self.store = store
-        temporaryPath = "\(store.directory)/\(CheckpointStore.temporaryPrefix)\(CheckpointStore.name(ofStep: step))-\(getpid())"
+        let name = "\(CheckpointStore.temporaryPrefix)\(CheckpointStore.name(ofStep: step))-\(getpid())"
+        temporaryPath = "\(store.directory)/\(name)"
         try Directories.remove(temporaryPath)
         try Directories.create(temporaryPath)
     }

@@ -2,9 +2,9 @@ import Glibc
 
 /// The lock of a run directory: a file with the holder's name in it, and `flock(2)` upon it.
 ///
-/// `flock` decides where the file system has it, also over a network: the kernel gives it back when its holder dies, however it
-/// died. Where it is not supported, the record decides: a holder on this host that is gone is passed over, one on
-/// another host is believed.
+/// `flock` decides where the file system has it, also over a network: the kernel gives it back when its holder dies,
+/// however it died. Where it is not supported, the record decides: a holder on this host that is gone is passed over,
+/// one on another host is believed.
 package final class RunLock {
     /// The holder that was found dead, if the lock was taken over.
     package let takenOverFrom: LockRecord?

@@ -2,8 +2,8 @@
 ///
 /// The format (github.com/huggingface/safetensors, "Format"): 8 bytes, the length N of the header, little-endian; N bytes of
 /// JSON that begin with `{` and may be padded with spaces,
-/// `{"__metadata__": {key: text}, name: {"dtype": ..., "shape": [...], "data_offsets": [begin, end]}, ...}`; then the tensors'
-/// bytes, row-major, little-endian, at the offsets counted from the end of the header. The tensors cover the data
+/// `{"__metadata__": {key: text}, name: {"dtype": ..., "shape": [...], "data_offsets": [begin, end]}, ...}`; then the
+/// tensors' bytes, row-major, little-endian, at the offsets counted from the end of the header. The tensors cover the data
 /// without a hole and without overlap, and no name occurs twice.
 struct SafetensorsHeader: Sendable {
     /// Longest header the reference library reads.

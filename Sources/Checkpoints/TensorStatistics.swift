@@ -2,8 +2,8 @@ import Glibc
 
 /// Range, mean, spread and oddities of a tensor, gathered in one pass over pieces of any size.
 ///
-/// Everything but `count`, `zeroCount` and `nonFiniteCount` is over the finite elements. Sums are taken in Double of differences from
-/// the first finite element, so that a large mean does not drown a small spread.
+/// Everything but `count`, `zeroCount` and `nonFiniteCount` is over the finite elements. Sums are taken in Double of
+/// differences from the first finite element, so that a large mean does not drown a small spread.
 package struct TensorStatistics: Sendable {
     /// Elements seen.
     package private(set) var count = 0
@@ -41,8 +41,12 @@ package struct TensorStatistics: Sendable {
     /// Takes the next elements.
     package mutating func add(_ values: UnsafeBufferPointer<Float>) {
         guard let start = values.baseAddress, values.count > 0 else { return }
+        count += values.count
         if origin == nil { origin = values.first { $0.isFinite } }
-        let shift = origin ?? 0
+        guard let shift = origin else {
+            nonFiniteCount += values.count
+            return
+        }
         var position = 0
         while position + 8 <= values.count {
             // Counts of a block stay far below Int32.max.
@@ -50,7 +54,6 @@ package struct TensorStatistics: Sendable {
             position = addVectors(start, from: position, to: blockEnd, shift: shift)
         }
         for value in values[position...] { addElement(value, shift: shift) }
-        count += values.count
     }
 
     /// Whole vectors of `start[position..<end]`; returns where they end.
@@ -64,9 +67,9 @@ package struct TensorStatistics: Sendable {
         var nonFinite = SIMD8<Int32>()
         var sums = SIMD8<Double>()
         var squareSums = SIMD8<Double>()
-        let shifts = SIMD8<Double>(repeating: Double(shift))
+        let origin = Vector(repeating: shift)
+        let shifts = SIMD8<Double>(origin)
         let one = SIMD8<Int32>(repeating: 1)
-        let infinite = Vector(repeating: .infinity)
         let exponentMask = SIMD8<UInt32>(repeating: 0x7F80_0000)
         var position = first
         while position &+ 8 <= end {
@@ -74,9 +77,11 @@ package struct TensorStatistics: Sendable {
             let isOdd = unsafeBitCast(values, to: SIMD8<UInt32>.self) & exponentMask .== exponentMask
             nonFinite.replace(with: nonFinite &+ one, where: isOdd)
             zeros.replace(with: zeros &+ one, where: values .== Vector())
-            minima = pointwiseMin(minima, values.replacing(with: infinite, where: isOdd))
-            maxima = pointwiseMax(maxima, values.replacing(with: -infinite, where: isOdd))
-            let differences = SIMD8<Double>(values.replacing(with: shift, where: isOdd)) - shifts
+            // Odd elements become the origin: finite, in range, and without weight in the sums.
+            let finite = values.replacing(with: origin, where: isOdd)
+            minima.replace(with: finite, where: finite .< minima)
+            maxima.replace(with: finite, where: finite .> maxima)
+            let differences = SIMD8<Double>(finite) - shifts
             sums += differences
             squareSums += differences * differences
             position &+= 8

@@ -1,3 +1,4 @@
+package import Kernels
 import Networks
 package import Optimizers
 package import Tensors
@@ -33,6 +34,8 @@ package final class SoloExchange: GradientExchange, @unchecked Sendable {
     package func resetCost() {}
 
     package func buckets(of parameter: Parameter) -> [Range<Int>] { [0..<parameter.shape[0]] }
+
+    package func immediateUpdate(of parameter: Parameter) -> ImmediateUpdate? { adam.immediateUpdate(of: parameter) }
 
     package func destination(of parameter: Parameter, rows: Range<Int>, thread: Int) -> UnsafeMutablePointer<Float> {
         scratch[thread]

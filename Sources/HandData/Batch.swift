@@ -62,10 +62,10 @@ enum BatchPlan {
 
 /// One step's buffers and how far their filling has come. Fields but the buffers' contents belong to the loader's monitor.
 final class BatchSlot {
-    let input: UnsafeMutableBufferPointer<Float> // (capacity, height, width)
-    let labels: UnsafeMutableBufferPointer<Float> // (capacity, 48)
-    let samples: UnsafeMutableBufferPointer<Int> // (capacity)
-    let positions: UnsafeMutableBufferPointer<UInt64> // (capacity)
+    let input: UnsafeMutableBufferPointer<Float>  // (capacity, height, width)
+    let labels: UnsafeMutableBufferPointer<Float>  // (capacity, 48)
+    let samples: UnsafeMutableBufferPointer<Int>  // (capacity)
+    let positions: UnsafeMutableBufferPointer<UInt64>  // (capacity)
     let frameSize: Int
 
     /// The step it is for; nil: not in use.

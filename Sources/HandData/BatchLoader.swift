@@ -56,7 +56,8 @@ package final class BatchLoader {
         precondition(batch > 0 && range.lowerBound >= 0 && range.upperBound <= source.count, "a range of the source")
         let steps = UInt64((range.count + batch - 1) / batch)
         try self.init(
-            source: source, plan: .range(range, batch: batch), steps: 0..<steps, configuration: configuration, cache: cache)
+            source: source, plan: .range(range, batch: batch), steps: 0..<steps, configuration: configuration,
+            cache: cache)
     }
 
     private init(
@@ -84,7 +85,10 @@ package final class BatchLoader {
 }
 
 /// What a loader's threads share.
-private final class LoaderState: @unchecked Sendable { // mutable fields change under the monitor; a row of a slot is written by the one thread that claimed it, and read after it was counted as finished
+///
+/// Sendable because mutable fields change under the monitor, and a row of a slot is written by the one thread that
+/// claimed it and read after it was counted as finished.
+private final class LoaderState: @unchecked Sendable {
     private let source: any FrameSource
     private let cache: FrameCache?
     private let configuration: BatchLoader.Configuration

@@ -3,7 +3,9 @@ enum FieldParser {
     enum Failure: Error { case notANumber, notFinite }
 
     /// Powers of ten that a Double holds exactly: with a mantissa below 2^53, one division by them rounds correctly.
-    private static let powersOfTen: [Double] = (0...22).map { exponent in (0..<exponent).reduce(1.0) { power, _ in power * 10 } }
+    private static let powersOfTen: [Double] = (0...22).map { exponent in
+        (0..<exponent).reduce(1.0) { power, _ in power * 10 }
+    }
 
     /// The longest spelling of a number that is read.
     private static let longestField = 64

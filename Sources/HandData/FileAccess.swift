@@ -88,7 +88,8 @@ func writeAtomically(_ bytes: UnsafeRawBufferPointer, to path: String) throws(Da
         try file.write(bytes)
     } catch {
         unlink(temporary)
-        throw DataError("cannot write \(printable(path)): \(error.reason); hint: is the directory there, writable, and not full?")
+        throw DataError(
+            "cannot write \(printable(path)): \(error.reason); hint: is the directory there, writable, and not full?")
     }
     guard rename(temporary, path) == 0 else {
         let code = errno

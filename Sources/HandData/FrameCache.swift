@@ -6,7 +6,9 @@ import Glibc
 /// A frame is stored as its most common value (the background) and the box of pixels that differ. Frames are taken in
 /// until `byteLimit` is reached and then kept: an epoch visits every frame once in random order, so the least recently
 /// used frame is the likeliest to come next, and replacing by recency would only cost work.
-package final class FrameCache: @unchecked Sendable { // entries are written before they are published under the monitor and never change after
+///
+/// Sendable because an entry is written before it is published under the monitor, and never changes after.
+package final class FrameCache: @unchecked Sendable {
     private let width: Int
     private let height: Int
     private let region: UnsafeMutableRawPointer

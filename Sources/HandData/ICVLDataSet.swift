@@ -37,7 +37,8 @@ package struct ICVLDataSet: Sendable {
 
         if layout.testLabels.isEmpty {
             let split = splitOffHeldOut(table)
-            let note = "no Testing/test_seq_*.txt in \(printable(directory)): the last \(heldOutPercent)% of the training frames, "
+            let note =
+                "no Testing/test_seq_*.txt in \(printable(directory)): the last \(heldOutPercent)% of the training frames, "
                 + "\(split.heldOut.count), are held out"
             func part(_ samples: [Int32]) -> ICVLFrames {
                 ICVLFrames(table: table, samples: samples, depthFolder: layout.trainingDepth, size: size)
@@ -82,11 +83,13 @@ package struct ICVLDataSet: Sendable {
                 }
             } catch {
                 let name = String(decoding: table.name(index), as: UTF8.self)
-                firstFailure = firstFailure
+                firstFailure =
+                    firstFailure
                     ?? "\(printable(table.file(index))):\(table.line(index)): \(printable("\(folder)/\(name)")): \(error)"
             }
         }
         throw DataError(
-            "none of the first frames can be read; \(firstFailure ?? ""); hint: are the depth frames unpacked below \(printable(folder))?")
+            "none of the first frames can be read; \(firstFailure ?? ""); hint: are the depth frames unpacked below \(printable(folder))?"
+        )
     }
 }

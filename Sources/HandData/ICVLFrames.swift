@@ -86,10 +86,16 @@ package struct ICVLFrames: FrameSource {
         return try withUnsafeTemporaryAllocation(of: CChar.self, capacity: folder.count + name.count + 2) {
             path throws(Failure) in
             var length = 0
-            for byte in folder { path[length] = CChar(bitPattern: byte); length += 1 }
+            for byte in folder {
+                path[length] = CChar(bitPattern: byte)
+                length += 1
+            }
             path[length] = CChar(bitPattern: UInt8(ascii: "/"))
             length += 1
-            for byte in name { path[length] = CChar(bitPattern: byte); length += 1 }
+            for byte in name {
+                path[length] = CChar(bitPattern: byte)
+                length += 1
+            }
             path[length] = 0
             return try body(path.baseAddress!)
         }
@@ -102,7 +108,8 @@ package struct ICVLFrames: FrameSource {
     private func bad(_ index: Int, reason: String) -> BadSample {
         let sample = Int(samples[index])
         return BadSample(
-            path: path(of: index), labelFile: table.file(sample), line: table.line(sample), index: index, reason: reason)
+            path: path(of: index), labelFile: table.file(sample), line: table.line(sample), index: index, reason: reason
+        )
     }
 
     private static func hash(_ table: LabelTable, _ samples: [Int32], _ size: PNG.Size) -> UInt64 {
@@ -114,7 +121,8 @@ package struct ICVLFrames: FrameSource {
             let stride = HandLabel.valueCount * MemoryLayout<Float>.stride
             for sample in samples {
                 table.name(Int(sample)).withUnsafeBytes { hash.combine($0) }
-                hash.combine(UnsafeRawBufferPointer(rebasing: labels[(Int(sample) * stride)..<((Int(sample) + 1) * stride)]))
+                hash.combine(
+                    UnsafeRawBufferPointer(rebasing: labels[(Int(sample) * stride)..<((Int(sample) + 1) * stride)]))
             }
         }
         return hash.value

@@ -13,9 +13,13 @@ struct ICVLLayout: Equatable {
         switch fileKind(directory) {
         case .directory: break
         case .absent:
-            throw DataError("no data directory \(printable(directory)); hint: --data DIR is the folder that holds Training and Testing")
+            throw DataError(
+                "no data directory \(printable(directory)); hint: --data DIR is the folder that holds Training and Testing"
+            )
         default:
-            throw DataError("\(printable(directory)) is not a directory; hint: --data DIR is the folder that holds Training and Testing")
+            throw DataError(
+                "\(printable(directory)) is not a directory; hint: --data DIR is the folder that holds Training and Testing"
+            )
         }
         let root = directory.count > 1 && directory.hasSuffix("/") ? String(directory.dropLast()) : directory
 

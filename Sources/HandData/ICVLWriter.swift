@@ -116,7 +116,7 @@ package enum ICVLWriter {
     }
 
     /// The indices still to be written and the lines of those that are; shared by the writing threads.
-    private final class Work: @unchecked Sendable { // all fields are used under the monitor
+    private final class Work: @unchecked Sendable {  // all fields are used under the monitor
         private let monitor = Monitor()
         private var unclaimed = 0
         private var finished: [[UInt8]]

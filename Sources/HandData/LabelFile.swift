@@ -40,7 +40,8 @@ package enum LabelFile {
             }
         } catch {
             throw DataError(
-                "cannot read the label file \(printable(path)): \(error.reason); hint: is it there, and may you read it?")
+                "cannot read the label file \(printable(path)): \(error.reason); hint: is it there, and may you read it?"
+            )
         }
     }
 
@@ -76,7 +77,9 @@ struct LabelParser {
         keeping: (Slice<UnsafeRawBufferPointer>) -> Bool
     ) -> Int {
         var start = 0
-        if line == 0, !skippingLine, bytes.count >= 3, bytes[0] == 0xEF, bytes[1] == 0xBB, bytes[2] == 0xBF { start = 3 }
+        if line == 0, !skippingLine, bytes.count >= 3, bytes[0] == 0xEF, bytes[1] == 0xBB, bytes[2] == 0xBF {
+            start = 3
+        }
         while start < bytes.count {
             let rest = bytes.count - start
             let newline = memchr(bytes.baseAddress! + start, 0x0A, rest)
@@ -137,7 +140,9 @@ struct LabelParser {
             return "the path \(excerpt(name)) has a control character in it"
         }
         let slash = UInt8(ascii: "/")
-        guard name.first != slash else { return "the path \(excerpt(name)) is absolute, expected one relative to Depth" }
+        guard name.first != slash else {
+            return "the path \(excerpt(name)) is absolute, expected one relative to Depth"
+        }
         let leaves = name.split(separator: slash).contains { $0.elementsEqual("..".utf8) }
         return leaves ? "the path \(excerpt(name)) leaves the data directory" : nil
     }

@@ -59,12 +59,12 @@ package enum PNG {
 
     /// Walks the chunks' lengths to the end of IEND, whose last bytes spng does not ask for.
     private static func requireEnd(_ bytes: UnsafeRawBufferPointer) throws(PNGError) {
-        let overhead = 12 // length, type and checksum, 4 bytes each
+        let overhead = 12  // length, type and checksum, 4 bytes each
         var offset = 8
         while offset <= bytes.count - overhead {
             let length = Int(UInt32(bigEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self)))
             let type = UInt32(bigEndian: bytes.loadUnaligned(fromByteOffset: offset + 4, as: UInt32.self))
-            if type == 0x4945_4E44 { return } // "IEND"
+            if type == 0x4945_4E44 { return }  // "IEND"
             offset += overhead + length
         }
         throw PNGError("truncated PNG file")
@@ -98,7 +98,8 @@ package enum PNG {
         let header = try Decoder(bytes).header()
         try requireDepth(header)
         guard header.width <= UInt32(largestSide), header.height <= UInt32(largestSide) else {
-            throw PNGError("wrong size \(header.width)x\(header.height), at most \(largestSide)x\(largestSide) expected")
+            throw PNGError(
+                "wrong size \(header.width)x\(header.height), at most \(largestSide)x\(largestSide) expected")
         }
         return Size(width: Int(header.width), height: Int(header.height))
     }
@@ -114,7 +115,9 @@ package enum PNG {
     private static func requireDepth(_ header: spng_ihdr) throws(PNGError) {
         let greyscale = UInt32(header.color_type) == SPNG_COLOR_TYPE_GRAYSCALE.rawValue
         guard greyscale, header.bit_depth == 16 else {
-            throw PNGError("wrong depth: \(header.bit_depth)-bit \(colorName(header.color_type)), expected 16-bit single-band greyscale")
+            throw PNGError(
+                "wrong depth: \(header.bit_depth)-bit \(colorName(header.color_type)), expected 16-bit single-band greyscale"
+            )
         }
     }
 

@@ -57,6 +57,8 @@ extension PNG {
         try writeAtomically(UnsafeRawBufferPointer(start: encoded, count: length), to: path)
     }
 
-    private static var compressionLevel: Int32 { 4 }
-    private static var filterChoice: spng_filter_choice { SPNG_FILTER_CHOICE_SUB }
+    /// Depth frames are mostly one value. Measured on 100 synthetic 320x240 frames: level 3 without row filters writes
+    /// one in 0.5 ms and reads it in 0.17 ms, at 7.4 kB; libspng's defaults take 2.9 and 0.37 ms, at 6.3 kB.
+    private static var compressionLevel: Int32 { 3 }
+    private static var filterChoice: spng_filter_choice { SPNG_FILTER_CHOICE_NONE }
 }

@@ -2,6 +2,7 @@
 package struct PoseSource: FrameSource {
     private let hands: SyntheticHands
     private let table: LabelTable
+    private let scratch = ScratchPool()
     package let fingerprint: UInt64
 
     /// Reads an ICVL label file, of which the paths do not matter.
@@ -43,7 +44,9 @@ package struct PoseSource: FrameSource {
     package func readFrame(_ index: Int, into depth: UnsafeMutableBufferPointer<UInt16>) throws(BadSample) {
         withUnsafeTemporaryAllocation(of: Float.self, capacity: HandLabel.valueCount) { label in
             readLabel(index, into: label)
-            hands.render(joints: UnsafeBufferPointer(label), index: UInt64(index), depth: depth)
+            scratch.lend(hands) {
+                hands.render(joints: UnsafeBufferPointer(label), index: UInt64(index), depth: depth, scratch: $0)
+            }
         }
     }
 

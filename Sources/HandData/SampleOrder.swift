@@ -38,7 +38,8 @@ package struct SampleOrder {
 
     /// Fisher and Yates' shuffle (Durstenfeld 1964), in the memory of the older of the two permutations held.
     private mutating func makePermutation(_ epoch: UInt64) {
-        var samples = permutations.count == 2 ? permutations.removeFirst().samples : [UInt32](repeating: 0, count: count)
+        var samples =
+            permutations.count == 2 ? permutations.removeFirst().samples : [UInt32](repeating: 0, count: count)
         for index in 0..<count { samples[index] = UInt32(index) }
         var random = CounterRandom(seed: seed, stream: Self.stream &+ epoch).generator()
         samples.withUnsafeMutableBufferPointer { samples in

@@ -2,6 +2,7 @@
 package struct SyntheticSource: FrameSource {
     private let hands: SyntheticHands
     private let frames: Range<Int>
+    private let scratch = ScratchPool()
 
     /// - Parameter frames: numbers of the renderer's frames; sample 0 is the first.
     package init(_ hands: SyntheticHands, frames: Range<Int>) {
@@ -19,14 +20,14 @@ package struct SyntheticSource: FrameSource {
 
     package func readFrame(_ index: Int, into depth: UnsafeMutableBufferPointer<UInt16>) throws(BadSample) {
         withUnsafeTemporaryAllocation(of: Float.self, capacity: HandLabel.valueCount) { label in
-            hands.render(index: frameNumber(index), depth: depth, label: label)
+            scratch.lend(hands) { hands.render(index: frameNumber(index), depth: depth, label: label, scratch: $0) }
         }
     }
 
     package func readSample(
         _ index: Int, depth: UnsafeMutableBufferPointer<UInt16>, label: UnsafeMutableBufferPointer<Float>
     ) throws(BadSample) {
-        hands.render(index: frameNumber(index), depth: depth, label: label)
+        scratch.lend(hands) { hands.render(index: frameNumber(index), depth: depth, label: label, scratch: $0) }
     }
 
     package func describe(_ index: Int) -> String { "synthetic frame \(frameNumber(index)) of seed \(hands.seed)" }
@@ -41,4 +42,16 @@ package struct SyntheticSource: FrameSource {
     }
 
     private func frameNumber(_ index: Int) -> UInt64 { UInt64(frames.lowerBound + index) }
+}
+
+/// Working memory of renders under way, kept for the next: as many as ever ran at once.
+final class ScratchPool: @unchecked Sendable {  // the list changes under the monitor; one renderer at a time holds an item
+    private var free: [SyntheticHands.Scratch] = []
+    private let monitor = Monitor()
+
+    func lend(_ hands: SyntheticHands, _ body: (SyntheticHands.Scratch) -> Void) {
+        let scratch = monitor.withLock { free.popLast() } ?? SyntheticHands.Scratch(hands)
+        body(scratch)
+        monitor.withLock { free.append(scratch) }
+    }
 }

@@ -1,7 +1,7 @@
 import Glibc
 
 /// A mutex with a condition: pthread_mutex_t and pthread_cond_t, at one place in memory as they must be.
-final class Monitor: @unchecked Sendable { // both are made for use by many threads
+final class Monitor: @unchecked Sendable {  // both are made for use by many threads
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
 

@@ -1,3 +1,5 @@
+import CLinux
+
 /// One Adam step over a range, as TensorFlow 1's ApplyAdam writes it:
 ///
 ///     m += (g - m) · (1 - beta1);  v += (g² - v) · (1 - beta2);  w -= (m · rate) / (sqrt(v) + epsilon)
@@ -7,14 +9,15 @@
 package struct AdamUpdate: Sendable {
     /// learningRate · sqrt(1 - beta2^t) / (1 - beta1^t).
     package let rate: Float
-    package let beta1: Float
-    package let beta2: Float
+    /// 1 - beta1 and 1 - beta2, subtracted in Double: 1 - Float(0.999) is off by 1.3e-5 of itself, and every step with it.
+    package let share1: Float
+    package let share2: Float
     package let epsilon: Float
 
-    package init(rate: Float, beta1: Float, beta2: Float, epsilon: Float) {
+    package init(rate: Float, beta1: Double, beta2: Double, epsilon: Float) {
         self.rate = rate
-        self.beta1 = beta1
-        self.beta2 = beta2
+        share1 = Float(1 - beta1)
+        share2 = Float(1 - beta2)
         self.epsilon = epsilon
     }
 
@@ -30,25 +33,44 @@ package struct AdamUpdate: Sendable {
         let vectorBytes = count / 8 * 32
         var offset = 0
         while offset < vectorBytes {
-            var (wi, mi, vi) = (
-                w.loadUnaligned(fromByteOffset: offset, as: SIMD8<Float>.self),
-                m.loadUnaligned(fromByteOffset: offset, as: SIMD8<Float>.self),
-                v.loadUnaligned(fromByteOffset: offset, as: SIMD8<Float>.self)
-            )
-            let gi = g.loadUnaligned(fromByteOffset: offset, as: SIMD8<Float>.self)
-            mi += (gi - mi) * (1 - beta1)
-            vi += (gi * gi - vi) * (1 - beta2)
-            wi -= (mi * rate) / (vi.squareRoot() + epsilon)
-            w.storeBytes(of: wi, toByteOffset: offset, as: SIMD8<Float>.self)
-            m.storeBytes(of: mi, toByteOffset: offset, as: SIMD8<Float>.self)
-            v.storeBytes(of: vi, toByteOffset: offset, as: SIMD8<Float>.self)
+            updateVector(w + offset, m + offset, v + offset, g + offset)
             offset &+= 32
         }
         for index in count / 8 * 8..<max(count, count / 8 * 8) {
             let gi = gradient[index]
-            firstMoment[index] += (gi - firstMoment[index]) * (1 - beta1)
-            secondMoment[index] += (gi * gi - secondMoment[index]) * (1 - beta2)
+            firstMoment[index] += (gi - firstMoment[index]) * share1
+            secondMoment[index] += (gi * gi - secondMoment[index]) * share2
             weights[index] -= (firstMoment[index] * rate) / (secondMoment[index].squareRoot() + epsilon)
         }
+    }
+
+    /// Updates sixteen weights and moments in place.
+    @inline(__always)
+    func applyStrip(
+        weights: UnsafeMutablePointer<Float>, firstMoment: UnsafeMutablePointer<Float>,
+        secondMoment: UnsafeMutablePointer<Float>, gradient: UnsafePointer<Float>
+    ) {
+        let w = UnsafeMutableRawPointer(weights)
+        let m = UnsafeMutableRawPointer(firstMoment)
+        let v = UnsafeMutableRawPointer(secondMoment)
+        let g = UnsafeRawPointer(gradient)
+        updateVector(w, m, v, g)
+        updateVector(w + 32, m + 32, v + 32, g + 32)
+    }
+
+    @inline(__always)
+    private func updateVector(
+        _ w: UnsafeMutableRawPointer, _ m: UnsafeMutableRawPointer, _ v: UnsafeMutableRawPointer, _ g: UnsafeRawPointer
+    ) {
+        var wi = w.loadUnaligned(as: SIMD8<Float>.self)
+        var mi = m.loadUnaligned(as: SIMD8<Float>.self)
+        var vi = v.loadUnaligned(as: SIMD8<Float>.self)
+        let gi = g.loadUnaligned(as: SIMD8<Float>.self)
+        mi += (gi - mi) * share1
+        vi += (gi * gi - vi) * share2
+        wi -= (mi * rate) / (dtrain_square_roots(vi) + epsilon)
+        w.storeBytes(of: wi, as: SIMD8<Float>.self)
+        m.storeBytes(of: mi, as: SIMD8<Float>.self)
+        v.storeBytes(of: vi, as: SIMD8<Float>.self)
     }
 }

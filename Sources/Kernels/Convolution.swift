@@ -5,6 +5,9 @@ import Tensors
 /// y[i, j, c] = max(0, max over the window of (bias[c] + sum over k, l of x[i + k - 2, j + l - 2] · w[k, l, c]))
 /// with zeros outside the image (TensorFlow's SAME) and windows of `pool` x `pool` at stride `pool`.
 /// Eight channels are one SIMD register; each sum runs in the order of (k, l) with fused multiply-add.
+///
+/// Most of a conditioned depth frame is background, 0. Windows that see nothing else all have the same value, bit for bit,
+/// so they are filled in rather than computed; see `ActiveColumns`.
 package struct ConvolutionPool: Sendable {
     package static let kernel = 5
     package static let channels = 8
@@ -51,7 +54,8 @@ package struct ConvolutionPool: Sendable {
     /// - Parameters:
     ///   - image: (height, width).
     ///   - weights: (5, 5, 1, 8), 32-byte aligned. bias: (8), 32-byte aligned.
-    ///   - output: overwritten, (height / pool, width / pool, 8). NaN in, NaN out.
+    ///   - output: overwritten, (height / pool, width / pool, 8). NaN weights and biases make their channel NaN; a NaN
+    ///     pixel reaches at least the windows whose first pixel is within two rows and columns of it.
     ///   - winners: overwritten, same shape: which pixel of its window won (row · pool + column), or `dead`.
     ///   - scratch: `scratchCount` floats of this thread.
     package func forward(
@@ -61,30 +65,50 @@ package struct ConvolutionPool: Sendable {
         pad(image, into: scratch)
         let taps = UnsafeRawPointer(weights).assumingMemoryBound(to: SIMD8<Float>.self)
         let bias = UnsafeRawPointer(bias).load(as: SIMD8<Float>.self)
-        for row in 0..<pooledHeight {
-            let corner = scratch + (row << shift) * paddedStride
-            let line = row * pooledWidth * Self.channels
-            if pool == 2 {
-                forwardRow2(corner, taps, bias, output + line, winners + line)
-            } else {
-                forwardRow4(corner, taps, bias, output + line, winners + line)
+        withActiveColumns(image) { active in
+            let constant = Winner(backgroundBlock(taps, bias).a0)
+            for row in 0..<pooledHeight {
+                let corner = scratch + (row << shift) * paddedStride
+                let line = row * pooledWidth * Self.channels
+                let columns = active.columns(ofRow: row)
+                fill(constant, 0..<columns.lowerBound, output + line, winners + line)
+                if pool == 2 {
+                    forwardRow2(corner, columns, taps, bias, output + line, winners + line)
+                } else {
+                    forwardRow4(corner, columns, taps, bias, output + line, winners + line)
+                }
+                fill(constant, columns.upperBound..<pooledWidth, output + line, winners + line)
             }
         }
     }
 
+    private func fill(
+        _ winner: Winner, _ columns: Range<Int>, _ output: UnsafeMutablePointer<Float>, _ winners: UnsafeMutablePointer<UInt8>
+    ) {
+        for column in columns { winner.store(output + column &* 8, winners + column &* 8) }
+    }
+
+    /// A block that sees zeros alone: each of its values is the same sum, in the same order.
+    private func backgroundBlock(_ taps: UnsafePointer<SIMD8<Float>>, _ bias: SIMD8<Float>) -> Block {
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: 6 * 8) { patch in
+            patch.initialize(repeating: 0)
+            return Block(at: patch.baseAddress!, stride: 8, taps: taps, bias: bias)
+        }
+    }
+
     private func forwardRow2(
-        _ corner: UnsafePointer<Float>, _ taps: UnsafePointer<SIMD8<Float>>, _ bias: SIMD8<Float>,
+        _ corner: UnsafePointer<Float>, _ columns: Range<Int>, _ taps: UnsafePointer<SIMD8<Float>>, _ bias: SIMD8<Float>,
         _ output: UnsafeMutablePointer<Float>, _ winners: UnsafeMutablePointer<UInt8>
     ) {
-        var column = 0
-        while column < pooledWidth {
+        var column = columns.lowerBound
+        while column < columns.upperBound {
             let block = Block(at: corner + column &* 2, stride: paddedStride, taps: taps, bias: bias)
             var first = Winner(block.a0)
             first.challenge(block.a1, code: 1)
             first.challenge(block.b0, code: 2)
             first.challenge(block.b1, code: 3)
             first.store(output + column &* 8, winners + column &* 8)
-            if column &+ 1 < pooledWidth {
+            if column &+ 1 < columns.upperBound {
                 var second = Winner(block.a2)
                 second.challenge(block.a3, code: 1)
                 second.challenge(block.b2, code: 2)
@@ -97,10 +121,10 @@ package struct ConvolutionPool: Sendable {
     }
 
     private func forwardRow4(
-        _ corner: UnsafePointer<Float>, _ taps: UnsafePointer<SIMD8<Float>>, _ bias: SIMD8<Float>,
+        _ corner: UnsafePointer<Float>, _ columns: Range<Int>, _ taps: UnsafePointer<SIMD8<Float>>, _ bias: SIMD8<Float>,
         _ output: UnsafeMutablePointer<Float>, _ winners: UnsafeMutablePointer<UInt8>
     ) {
-        for column in 0..<pooledWidth {
+        for column in columns {
             let at = corner + column &* 4
             let upper = Block(at: at, stride: paddedStride, taps: taps, bias: bias)
             var winner = Winner(upper.a0)
@@ -137,41 +161,53 @@ package struct ConvolutionPool: Sendable {
     ) {
         pad(image, into: scratch)
         withUnsafeTemporaryAllocation(of: SIMD8<Float>.self, capacity: Self.channels * 5) { sums in
-            withUnsafeTemporaryAllocation(of: Float.self, capacity: Self.channels) { biasSums in
-                sums.initialize(repeating: .zero)
-                biasSums.initialize(repeating: 0)
+            sums.initialize(repeating: .zero)
+            biasGradient.update(repeating: 0, count: Self.channels)
+            withActiveColumns(image) { active in
                 for row in 0..<pooledHeight {
+                    biasRow(row, gradient: gradient, winners: winners, sums: biasGradient)
+                    // The others add products that are all 0.
+                    let columns = active.columns(ofRow: row)
                     for channel in 0..<Self.channels {
                         backwardRow(
-                            row, channel, gradient: gradient, winners: winners, scratch: scratch,
-                            sums: sums.baseAddress! + channel &* 5, bias: biasSums.baseAddress! + channel)
+                            row, channel, columns, gradient: gradient, winners: winners, scratch: scratch,
+                            sums: sums.baseAddress! + channel &* 5)
                     }
                 }
-                for channel in 0..<Self.channels {
-                    biasGradient[channel] = biasSums[channel]
-                    for k in 0..<5 {
-                        for l in 0..<5 { weightGradient[(k * 5 + l) * 8 + channel] = sums[channel * 5 + k][l] }
-                    }
+            }
+            for channel in 0..<Self.channels {
+                for k in 0..<5 {
+                    for l in 0..<5 { weightGradient[(k * 5 + l) * 8 + channel] = sums[channel * 5 + k][l] }
                 }
             }
         }
     }
 
+    /// Adds a row's gradients of living winners to the channels' sums, (8), windows in order.
+    @inline(__always)
+    private func biasRow(
+        _ row: Int, gradient: UnsafePointer<Float>, winners: UnsafePointer<UInt8>, sums: UnsafeMutablePointer<Float>
+    ) {
+        let line = row &* pooledWidth &* 8
+        for column in 0..<pooledWidth {
+            let (codes, g) = (winners + (line &+ column &* 8), gradient + (line &+ column &* 8))
+            for channel in 0..<8 { sums[channel] += codes[channel] == Self.dead ? 0 : g[channel] }
+        }
+    }
+
     @inline(__always)
     private func backwardRow(
-        _ row: Int, _ channel: Int, gradient: UnsafePointer<Float>, winners: UnsafePointer<UInt8>,
-        scratch: UnsafePointer<Float>, sums: UnsafeMutablePointer<SIMD8<Float>>, bias: UnsafeMutablePointer<Float>
+        _ row: Int, _ channel: Int, _ columns: Range<Int>, gradient: UnsafePointer<Float>,
+        winners: UnsafePointer<UInt8>, scratch: UnsafePointer<Float>, sums: UnsafeMutablePointer<SIMD8<Float>>
     ) {
         var (s0, s1, s2, s3, s4) = (sums[0], sums[1], sums[2], sums[3], sums[4])
-        var biasSum = bias[0]
         let line = row &* pooledWidth &* 8 &+ channel
         let corner = scratch + (row << shift) &* paddedStride
         let mask = pool &- 1
-        for column in 0..<pooledWidth {
+        for column in columns {
             let code = winners[line &+ column &* 8]
             if code == Self.dead { continue }
             let g = gradient[line &+ column &* 8]
-            biasSum += g
             let factor = SIMD8<Float>(repeating: g)
             let rowOffset: Int = (Int(code) >> shift) &* paddedStride
             let columnOffset: Int = (column << shift) &+ (Int(code) & mask)
@@ -188,7 +224,6 @@ package struct ConvolutionPool: Sendable {
         sums[2] = s2
         sums[3] = s3
         sums[4] = s4
-        bias[0] = biasSum
     }
 }
 

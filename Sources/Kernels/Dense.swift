@@ -63,9 +63,9 @@ package enum Dense {
 
     /// dy of a rectified layer: no gradient passes where y was cut off.
     /// - Parameters:
-    ///   - y, dy: (count); dy is set to 0 where y is 0.
+    ///   - y, dy: (count); dy is set to 0 where y is 0. Where y is NaN, dy stays as it is.
     package static func rectifierBackward(y: UnsafePointer<Float>, dy: UnsafeMutablePointer<Float>, count: Int) {
-        for index in 0..<count { dy[index] = y[index] > 0 ? dy[index] : 0 }
+        for index in 0..<count { dy[index] = y[index] <= 0 ? 0 : dy[index] }
     }
 
     /// Bias gradient: the column sums of dy, samples in order.

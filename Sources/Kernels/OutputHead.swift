@@ -27,11 +27,11 @@ package enum OutputHead: String, Sendable, CaseIterable, Codable {
         }
     }
 
-    /// dz = do · head'(z), written with the outputs: ReLU' = (o > 0), exp' = o; in place.
+    /// dz = do · head'(z), written with the outputs: ReLU' = (o > 0), exp' = o; in place. NaN stays NaN.
     package func backward(outputs: UnsafePointer<Float>, gradient: UnsafeMutablePointer<Float>, count: Int) {
         switch self {
         case .linear: break
-        case .relu: for index in 0..<count { gradient[index] = outputs[index] > 0 ? gradient[index] : 0 }
+        case .relu: for index in 0..<count { gradient[index] = outputs[index] <= 0 ? 0 : gradient[index] }
         case .exp: for index in 0..<count { gradient[index] *= outputs[index] }
         }
     }

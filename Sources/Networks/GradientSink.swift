@@ -1,3 +1,4 @@
+package import Kernels
 package import Tensors
 
 /// Takes finished gradients: the seam between one rank and many. A network never learns what happens to them.
@@ -7,6 +8,10 @@ package import Tensors
 package protocol GradientSink: AnyObject {
     /// How the rows of a large parameter are cut: all tiles of a bucket are made before the next bucket is begun.
     func buckets(of parameter: Parameter) -> [Range<Int>]
+
+    /// How a tile of this parameter is updated the moment its gradient is made, without the gradient being stored; nil
+    /// where the gradient itself is wanted. Then `destination` and `tileFinished` are not called.
+    func immediateUpdate(of parameter: Parameter) -> ImmediateUpdate?
 
     /// Where the gradient of `rows` is to be written: (rows, rowLength). Called on the thread that makes the tile.
     func destination(of parameter: Parameter, rows: Range<Int>, thread: Int) -> UnsafeMutablePointer<Float>
@@ -19,4 +24,8 @@ package protocol GradientSink: AnyObject {
 
     /// The gradients of all small parameters are written, laid out as the table's first `smallCount` floats. Main thread.
     func smallFinished(_ gradients: UnsafeMutableBufferPointer<Float>) throws
+}
+
+extension GradientSink {
+    package func immediateUpdate(of parameter: Parameter) -> ImmediateUpdate? { nil }
 }

@@ -1,4 +1,4 @@
-import Kernels
+package import Kernels
 package import Tensors
 
 /// One rank's network: parameters, activations, forward and backward over arenas allocated once.
@@ -30,20 +30,13 @@ package final class HandNetwork {
     private let winners: UnsafeMutablePointer<UInt8>
     /// (samples, hidden): gradient of the hidden layer's pre-activations, after `beginBackward`.
     package let hiddenGradient: UnsafeMutablePointer<Float>
-    /// (lanes, samples, hidden).
-    private let partials: UnsafeMutablePointer<Float>
+    private let dense1: LargeDense
     /// Gradients of the small parameters, laid out as the table's first `smallCount`.
     private let smallGradients: UnsafeMutableBufferPointer<Float>
     /// (samples, 208): convolution gradients a sample, summed in order of the samples.
     private let convolutionGradients: UnsafeMutablePointer<Float>
     private let scratch: [UnsafeMutablePointer<Float>]
-    private let tileRows: Int
 
-    /// The long dimension of FC1's forward product is cut into this many parts at most, whose sums are added in order: the
-    /// order does not depend on threads. 24 divides evenly among 1, 2, 3, 4, 6, 8, 12 and 24.
-    private static let maximumLanes = 24
-    /// A lane shorter than this many rows is not worth a product of its own.
-    private static let minimumLaneRows = 512
     /// Floats of a weight tile: with its gradient it stays in a 1 MiB level-2 cache.
     package static let tileCount = 1 << 17
 
@@ -53,11 +46,17 @@ package final class HandNetwork {
         return plan.floats.reduce(0) { $0 + Arena.bytes(Float.self, count: $1) }
             + Arena.bytes(UInt8.self, count: plan.winners)
             + threads * Arena.bytes(Float.self, count: plan.scratch)
+            + LargeDense.bytes(
+                inputs: configuration.flattened, outputs: configuration.hidden, maximumSamples: maximumSamples,
+                threads: threads)
     }
 
     /// Carves a network from `arena`; parameters are zero until initialised or loaded.
     /// - Precondition: `configuration.problem` is nil, and the arena has `bytes(_:maximumSamples:threads:)` left.
-    package init(_ configuration: NetworkConfiguration, maximumSamples: Int, team: WorkerTeam, arena: Arena) {
+    package init(
+        _ configuration: NetworkConfiguration, maximumSamples: Int, team: WorkerTeam, kernels: DenseKernels = .auto,
+        arena: Arena
+    ) {
         self.configuration = configuration
         self.maximumSamples = maximumSamples
         self.team = team
@@ -74,19 +73,20 @@ package final class HandNetwork {
         hidden = floats(plan.hidden)
         hiddenGradient = floats(plan.hidden)
         pooled = floats(plan.pooled)
-        partials = floats(plan.partials)
+        dense1 = LargeDense(
+            inputs: configuration.flattened, outputs: configuration.hidden, maximumSamples: maximumSamples, team: team,
+            kernels: kernels, arena: arena)
         smallGradients = arena.carve(Float.self, count: plan.smallGradients)
         convolutionGradients = floats(plan.convolutionGradients)
         winners = arena.carve(UInt8.self, count: plan.winners).baseAddress!
         scratch = (0..<team.count).map { _ in floats(plan.scratch) }
-        tileRows = max(1, Self.tileCount / configuration.hidden)
         BLAS.useCallingThreadOnly()
     }
 
     /// What is carved, in floats.
     private struct Plan {
         let convolution: ConvolutionPool
-        let parameters, outputs, hidden, pooled, partials, smallGradients, convolutionGradients, winners, scratch: Int
+        let parameters, outputs, hidden, pooled, smallGradients, convolutionGradients, winners, scratch: Int
 
         init(_ configuration: NetworkConfiguration, samples: Int) {
             convolution = ConvolutionPool(
@@ -96,7 +96,6 @@ package final class HandNetwork {
             outputs = samples * configuration.outputs
             hidden = samples * configuration.hidden
             pooled = samples * configuration.flattened
-            partials = HandNetwork.lanes(configuration.flattened) * samples * configuration.hidden
             smallGradients = table.smallCount
             convolutionGradients = samples * (ConvolutionPool.weightCount + ConvolutionPool.channels)
             winners = samples * configuration.flattened
@@ -105,12 +104,10 @@ package final class HandNetwork {
 
         var floats: [Int] {
             [
-                parameters, outputs, outputs, hidden, hidden, pooled, partials, smallGradients, convolutionGradients,
+                parameters, outputs, outputs, hidden, hidden, pooled, smallGradients, convolutionGradients,
             ]
         }
     }
-
-    private static func lanes(_ rows: Int) -> Int { max(1, min(maximumLanes, rows / minimumLaneRows)) }
 
     private func parameter(_ name: String) -> UnsafeMutablePointer<Float> {
         parameters + table[name].range.lowerBound
@@ -140,37 +137,23 @@ package final class HandNetwork {
                     winners: winners + sample * convolution.outputCount, scratch: scratch[thread])
             }
         }
-        times.measure(.dense1Forward) { forwardDense1(samples: samples) }
+        times.measure(.dense1Forward) {
+            dense1.forward(
+                x: pooled, weights: parameter("fc1.weight"), bias: parameter("fc1.bias"), samples: samples, y: hidden)
+        }
         times.measure(.dense2) { forwardDense2(samples: samples) }
         return UnsafePointer(outputs)
-    }
-
-    private func forwardDense1(samples: Int) {
-        let (inputs, units) = (configuration.flattened, configuration.hidden)
-        let lanes = Self.lanes(inputs)
-        let weights = parameter("fc1.weight")
-        team.forEach(lanes) { lane, _ in
-            Dense.forward(
-                x: pooled, weights: weights, rows: part(lane, of: lanes, total: inputs), samples: samples,
-                inputs: inputs, outputs: units, partial: partials + lane * samples * units)
-        }
-        let bias = parameter("fc1.bias")
-        team.forEach(samples) { sample, _ in
-            Dense.finish(
-                partials: partials, lanes: lanes, sample: sample, samples: samples, outputs: units, bias: bias,
-                rectified: true, y: hidden)
-        }
     }
 
     private func forwardDense2(samples: Int) {
         let (inputs, units) = (configuration.hidden, configuration.outputs)
         Dense.forward(
             x: hidden, weights: parameter("fc2.weight"), rows: 0..<inputs, samples: samples, inputs: inputs,
-            outputs: units, partial: partials)
+            outputs: units, partial: outputs)
         let bias = parameter("fc2.bias")
         for sample in 0..<samples {
             Dense.finish(
-                partials: partials, lanes: 1, sample: sample, samples: samples, outputs: units, bias: bias,
+                partials: outputs, lanes: 1, sample: sample, samples: samples, outputs: units, bias: bias,
                 rectified: false, y: outputs)
         }
         configuration.head.forward(outputs, count: samples * units)
@@ -222,36 +205,18 @@ package final class HandNetwork {
     /// - Parameters:
     ///   - input: what `forward` was given.
     package func finishBackward(input: UnsafePointer<Float>, samples: Int, sink: any GradientSink) throws {
-        let dense1 = table["fc1.weight"]
-        for bucket in sink.buckets(of: dense1) {
-            times.measure(.dense1Backward) { backwardDense1(dense1, bucket: bucket, samples: samples, sink: sink) }
-            try sink.bucketFinished(dense1, rows: bucket)
+        let parameter = table["fc1.weight"]
+        times.measure(.dense1Backward) { dense1.beginBackward(dy: hiddenGradient, samples: samples) }
+        for bucket in sink.buckets(of: parameter) {
+            times.measure(.dense1Backward) {
+                dense1.backward(
+                    parameter, bucket: bucket, x: pooled, dy: hiddenGradient,
+                    weights: parameters + parameter.range.lowerBound, samples: samples, sink: sink)
+            }
+            try sink.bucketFinished(parameter, rows: bucket)
         }
         times.measure(.convolutionBackward) { backwardConvolution(input: input, samples: samples) }
         try sink.smallFinished(smallGradients)
-    }
-
-    /// A tile at a time, while it is in cache: its gradient, the gradient of its inputs (in the place of the inputs, which
-    /// are not needed any more), and what the sink does with it.
-    private func backwardDense1(_ parameter: Parameter, bucket: Range<Int>, samples: Int, sink: any GradientSink) {
-        let (inputs, units) = (configuration.flattened, configuration.hidden)
-        let weights = parameters + parameter.range.lowerBound
-        team.forEach((bucket.count + tileRows - 1) / tileRows) { tile, thread in
-            let start = bucket.lowerBound + tile * tileRows
-            let rows = start..<min(start + tileRows, bucket.upperBound)
-            let gradient = sink.destination(of: parameter, rows: rows, thread: thread)
-            if samples > 0 {
-                Dense.weightGradient(
-                    x: pooled, dy: hiddenGradient, rows: rows, samples: samples, inputs: inputs, outputs: units,
-                    gradient: gradient)
-                Dense.inputGradient(
-                    dy: hiddenGradient, weights: weights, rows: rows, samples: samples, inputs: inputs, outputs: units,
-                    dx: pooled)
-            } else {
-                gradient.update(repeating: 0, count: rows.count * units)
-            }
-            sink.tileFinished(parameter, rows: rows, gradient: gradient, thread: thread)
-        }
     }
 
     private func backwardConvolution(input: UnsafePointer<Float>, samples: Int) {

@@ -1,4 +1,4 @@
-import Kernels
+package import Kernels
 package import Tensors
 
 /// Adam (Kingma and Ba, 2015) in TensorFlow 1's form, elementwise, so that it can run tile by tile and on a part of the weights.
@@ -31,6 +31,9 @@ package final class Adam: @unchecked Sendable {
     /// Holds the memory of the moments.
     private let arena: Arena
     private var update: AdamUpdate
+    /// beta1^step and beta2^step, by products, not pow(): the same bits on every host.
+    private var power1 = 1.0
+    private var power2 = 1.0
 
     /// - Parameters:
     ///   - weights: the parameters' arena, `table.count` floats.
@@ -44,19 +47,31 @@ package final class Adam: @unchecked Sendable {
         firstMoments = arena.carve(Float.self, count: table.count).baseAddress!
         secondMoments = arena.carve(Float.self, count: table.count).baseAddress!
         step = 0
-        update = Self.update(configuration, step: 1)
+        update = Self.update(configuration, power1: configuration.beta1, power2: configuration.beta2)
     }
 
     /// Bytes of arena that the moments need.
     package static func bytes(for table: ParameterTable) -> Int { 2 * Arena.bytes(Float.self, count: table.count) }
 
     /// Sets the number of steps taken, after loading moments.
-    package func restore(step: Int) { self.step = step }
+    package func restore(step: Int) {
+        self.step = step
+        (power1, power2) = (1, 1)
+        for _ in 0..<step {
+            let before = (power1, power2)
+            power1 *= configuration.beta1
+            power2 *= configuration.beta2
+            // Near 0 a product rounds to itself.
+            if before == (power1, power2) { break }
+        }
+    }
 
     /// Starts step `step + 1`: every weight is then to be updated once.
     package func beginStep() {
         step += 1
-        update = Self.update(configuration, step: step)
+        power1 *= configuration.beta1
+        power2 *= configuration.beta2
+        update = Self.update(configuration, power1: power1, power2: power2)
     }
 
     /// Updates the weights and moments of `range` (of the parameter arena) with its gradient, averaged already.
@@ -68,16 +83,18 @@ package final class Adam: @unchecked Sendable {
             secondMoment: secondMoments + range.lowerBound, gradient: gradient, count: range.count)
     }
 
-    private static func update(_ configuration: Configuration, step: Int) -> AdamUpdate {
-        var (power1, power2) = (1.0, 1.0)
-        for _ in 0..<step {  // by products, not pow(): the same bits on every host
-            power1 *= configuration.beta1
-            power2 *= configuration.beta2
-            if power1 == 0 && power2 == 0 { break }
-        }
+    /// What a kernel needs to update tiles of a parameter by itself, in the step that was begun.
+    package func immediateUpdate(of parameter: Parameter) -> ImmediateUpdate {
+        let start = parameter.range.lowerBound
+        return ImmediateUpdate(
+            update: update, weights: weights + start, firstMoment: firstMoments + start,
+            secondMoment: secondMoments + start)
+    }
+
+    private static func update(_ configuration: Configuration, power1: Double, power2: Double) -> AdamUpdate {
         let rate = configuration.learningRate * (1 - power2).squareRoot() / (1 - power1)
         return AdamUpdate(
-            rate: Float(rate), beta1: Float(configuration.beta1), beta2: Float(configuration.beta2),
+            rate: Float(rate), beta1: configuration.beta1, beta2: configuration.beta2,
             epsilon: Float(configuration.epsilon))
     }
 }

@@ -30,6 +30,14 @@ package enum Processors {
         cpuinfoField("model name") ?? "unknown processor"
     }
 
+    /// Whether the processor is Intel's (/proc/cpuinfo).
+    package static var isIntel: Bool { cpuinfoField("vendor_id") == "GenuineIntel" }
+
+    /// Whether the processor has a feature, by its name in /proc/cpuinfo.
+    package static func hasFeature(_ name: String) -> Bool {
+        cpuinfoField("flags")?.split(separator: " ").contains { $0 == name } ?? false
+    }
+
     /// Which of the features that this build was compiled for the processor lacks; empty when all is well.
     package static func missingFeatures() -> [String] {
         #if arch(x86_64)

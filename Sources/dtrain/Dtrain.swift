@@ -16,7 +16,7 @@ struct Dtrain: ParsableCommand {
               dtrain train --help
             """,
         version: "0.1.0",
-        subcommands: [TrainCommand.self, SynthCommand.self, InspectCommand.self],
+        subcommands: [TrainCommand.self, SynthCommand.self, InspectCommand.self, BenchCommand.self],
         defaultSubcommand: TrainCommand.self)
 
     static func main() {

@@ -45,7 +45,7 @@ import Testing
     }
 
     @Test func safetensors() throws {
-        let scratch = try Scratch()
+        let scratch = try Scratch(inMemory: true)
         let path = scratch.file("mutated.safetensors")
         let ours = try write(CheckpointStore(directory: scratch.file("c")), step: 1).checkpoint
         let seeds = [try pythonBytes(), try bytes("\(ours.path)/model.safetensors")]
@@ -86,7 +86,7 @@ import Testing
 
     @Test(arguments: [false, true])
     func stateFile(sealedAgain: Bool) throws {
-        let scratch = try Scratch()
+        let scratch = try Scratch(inMemory: true)
         let committed = try write(CheckpointStore(directory: scratch.path), step: 12, score: 0.5)
         let path = "\(committed.checkpoint.path)/state.json"
         let original = try bytes(path)

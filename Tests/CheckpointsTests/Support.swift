@@ -6,8 +6,10 @@ import Testing
 final class Scratch {
     let path: String
 
-    init() throws {
-        let base = FileManager.default.temporaryDirectory.path
+    /// - Parameter inMemory: where thousands of small files would wait for the disk.
+    init(inMemory: Bool = false) throws {
+        let memory = "/dev/shm"
+        let base = inMemory && access(memory, W_OK) == 0 ? memory : FileManager.default.temporaryDirectory.path
         path = "\(base)/dtrain-checkpoints-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
     }

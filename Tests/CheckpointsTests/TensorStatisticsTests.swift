@@ -53,6 +53,15 @@ import Testing
         #expect(abs(try #require(result.mean) - 62.0 / 33) < 1e-12)
     }
 
+    @Test(arguments: [1, 8, 20, 64])
+    func aBeginningWithoutFiniteElements(pieces: Int) {
+        let result = statistics([Float](repeating: .nan, count: 20) + [Float](repeating: 5, count: 20), pieces: pieces)
+        #expect(result.min == 5)
+        #expect(result.max == 5)
+        #expect(result.mean == 5)
+        #expect(result.nonFiniteCount == 20)
+    }
+
     @Test func nothingToMeasure() {
         for values: [Float] in [[], [.nan, .infinity]] {
             let result = statistics(values, pieces: 8)

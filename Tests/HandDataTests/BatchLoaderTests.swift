@@ -19,7 +19,9 @@ private struct Copy: Equatable {
     }
 }
 
-private func configuration(threads: Int = 2, ahead: Int = 2, policy: BadSamplePolicy = .stop) -> BatchLoader.Configuration {
+private func configuration(threads: Int = 2, ahead: Int = 2, policy: BadSamplePolicy = .stop)
+    -> BatchLoader.Configuration
+{
     var configuration = BatchLoader.Configuration()
     configuration.conditioning = .raw
     configuration.threads = threads
@@ -34,7 +36,8 @@ private func load(
 ) throws -> [Copy] {
     let order = SampleOrder(count: source.count, seed: 9)
     let loader = try BatchLoader(
-        source: source, order: order, batch: batch, rank: rank, ranks: ranks, steps: steps, configuration: configuration,
+        source: source, order: order, batch: batch, rank: rank, ranks: ranks, steps: steps,
+        configuration: configuration,
         cache: cache)
     var copies: [Copy] = []
     while let batch = try loader.next() { copies.append(Copy(batch)) }
@@ -60,7 +63,8 @@ private func load(
     @Test(arguments: [1, 2, 4], [1, 3])
     func neitherThreadsNorDepthNorCacheChangeABatch(threads: Int, ahead: Int) throws {
         let expected = try load(Self.source, batch: 7, steps: 0..<20, configuration(threads: 1, ahead: 1))
-        #expect(try load(Self.source, batch: 7, steps: 0..<20, configuration(threads: threads, ahead: ahead)) == expected)
+        #expect(
+            try load(Self.source, batch: 7, steps: 0..<20, configuration(threads: threads, ahead: ahead)) == expected)
         for limit in [600, 1 << 20] {
             let cache = try FrameCache(count: 23, width: 12, height: 8, byteLimit: limit)
             let cached = try load(
@@ -116,7 +120,8 @@ private func load(
         let broken = whole[2].samples[3]
         let source = PatternSource(count: 23, broken: [broken])
         let loader = try BatchLoader(
-            source: source, order: SampleOrder(count: 23, seed: 9), batch: 5, steps: 0..<5, configuration: configuration())
+            source: source, order: SampleOrder(count: 23, seed: 9), batch: 5, steps: 0..<5,
+            configuration: configuration())
         #expect(Copy(try #require(try loader.next())) == whole[0])
         #expect(Copy(try #require(try loader.next())) == whole[1])
         for _ in 0..<2 {

@@ -25,7 +25,8 @@ private struct Mutator {
             case 2: bytes.removeLast(bytes.count - place)
             case 3: bytes.removeSubrange(place..<(place + length))
             case 4: bytes.insert(contentsOf: bytes[place..<(place + length)], at: place)
-            case 5: bytes.insert(contentsOf: (0..<length).map { _ in UInt8(truncatingIfNeeded: random.next()) }, at: place)
+            case 5:
+                bytes.insert(contentsOf: (0..<length).map { _ in UInt8(truncatingIfNeeded: random.next()) }, at: place)
             case 6: bytes.insert(contentsOf: dictionary[number(below: dictionary.count)], at: place)
             default:
                 let end = min(place + 4, bytes.count)
@@ -89,9 +90,13 @@ private func peakMemory() -> Int {
     }
 
     @Test func damagedLabelFilesAreReadAsFarAsTheyGo() throws {
-        let original = Array((0..<6).map { labelLine("201403121135/image_000\($0).png", patternLabel($0)) + " \r\r\n" }.joined().utf8)
-        let dictionary = ["\n", "\r\n", " ", "../", "/", "nan", "1e999", "-", "\0", "\u{FEFF}", "0x1p-3", String(repeating: "9", count: 400)]
-            .map { Array($0.utf8) }
+        let original = Array(
+            (0..<6).map { labelLine("201403121135/image_000\($0).png", patternLabel($0)) + " \r\r\n" }.joined().utf8)
+        let dictionary = [
+            "\n", "\r\n", " ", "../", "/", "nan", "1e999", "-", "\0", "\u{FEFF}", "0x1p-3",
+            String(repeating: "9", count: 400),
+        ]
+        .map { Array($0.utf8) }
         var mutator = Mutator(seed: 2)
         let memory = peakMemory()
         var slowest = 0.0

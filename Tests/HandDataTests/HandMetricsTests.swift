@@ -85,11 +85,13 @@ private struct LabelsOnly: FrameSource {
         #expect(predicted.count == 1596 && predicted.malformedCount == 0)
         let result = metrics(predicted.labels, truth.labels, .commonEvaluator())
         #expect((result.meanError * 10_000).rounded() == (mean * 10_000).rounded())
-        #expect(result.successRates.prefix(4).map { ($0 * 10_000).rounded() } == success.map { ($0 * 10_000).rounded() })
+        #expect(
+            result.successRates.prefix(4).map { ($0 * 10_000).rounded() } == success.map { ($0 * 10_000).rounded() })
     }
 
     @Test func statisticsOfFewLabels() {
-        let statistics = LabelStatistics(LabelsOnly(labels: [Float](repeating: 1, count: 48) + [Float](repeating: 3, count: 48)))
+        let statistics = LabelStatistics(
+            LabelsOnly(labels: [Float](repeating: 1, count: 48) + [Float](repeating: 3, count: 48)))
         #expect(statistics.mean == [Double](repeating: 2, count: 48))
         #expect(statistics.zeroLoss == 5)
         #expect(statistics.meanLoss == 1)

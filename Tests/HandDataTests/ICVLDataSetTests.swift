@@ -63,7 +63,10 @@ private func message(_ folder: TemporaryFolder, _ directory: String = "") -> Str
             #expect(try frame(data.training, 7) == patternFrame(7, size: size))
             #expect(label(data.heldOut, 3) == patternLabel(201))
             #expect(try frame(data.heldOut, 3) == patternFrame(201, size: size))
-            #expect(data.heldOut.describe(3) == "\(folder.path)/Testing/test_seq_2.txt:2: \(folder.path)/Testing/Depth/test_seq_2/image_0001.png")
+            #expect(
+                data.heldOut.describe(3)
+                    == "\(folder.path)/Testing/test_seq_2.txt:2: \(folder.path)/Testing/Depth/test_seq_2/image_0001.png"
+            )
         }
     }
 
@@ -77,7 +80,10 @@ private func message(_ folder: TemporaryFolder, _ directory: String = "") -> Str
         let data = try ICVLDataSet.open(folder.path)
         #expect(data.training.count == 18)
         #expect(data.heldOut.count == 2)
-        #expect(data.notes == ["no Testing/test_seq_*.txt in \(folder.path): the last 10% of the training frames, 2, are held out"])
+        #expect(
+            data.notes == [
+                "no Testing/test_seq_*.txt in \(folder.path): the last 10% of the training frames, 2, are held out"
+            ])
         #expect(label(data.heldOut, 0) == patternLabel(18))
         #expect(try frame(data.heldOut, 1) == patternFrame(19, size: size))
     }
@@ -106,7 +112,9 @@ private func message(_ folder: TemporaryFolder, _ directory: String = "") -> Str
         #expect(all.training.count == 5 * 18, "copies of held-out frames must not be trained on")
     }
 
-    @Test(arguments: ["somebody/image.png", "22-5/somebody/image.png", "a/201403121135/image.png", "image.png", "5/7.png"])
+    @Test(arguments: [
+        "somebody/image.png", "22-5/somebody/image.png", "a/201403121135/image.png", "image.png", "5/7.png",
+    ])
     func pathsOfOtherPeopleAreOriginals(name: String) throws {
         let folder = try TemporaryFolder()
         try write([name, "x/1.png"], labels: "labels.txt", depth: "Depth", in: folder)
@@ -198,25 +206,33 @@ private func message(_ folder: TemporaryFolder, _ directory: String = "") -> Str
 
     @Test func whatIsNoDataSetIsSaid() throws {
         let folder = try TemporaryFolder()
-        #expect(message(folder, "/absent") == "no data directory DIR/absent; hint: --data DIR is the folder that holds Training and Testing")
+        #expect(
+            message(folder, "/absent")
+                == "no data directory DIR/absent; hint: --data DIR is the folder that holds Training and Testing")
         #expect(
             message(folder)
-                == "no training labels in DIR: looked for Training/labels.txt, Training/train.txt, train.txt, labels.txt; hint: --data DIR is the folder that holds Training and Testing")
+                == "no training labels in DIR: looked for Training/labels.txt, Training/train.txt, train.txt, labels.txt; hint: --data DIR is the folder that holds Training and Testing"
+        )
         try folder.write("", to: "Training/labels.txt")
         #expect(message(folder, "/Training/labels.txt").hasPrefix("DIR/Training/labels.txt is not a directory; hint: "))
         #expect(
             message(folder)
-                == "DIR/Training/labels.txt is there, but its frames are not: looked for the folder Training/Depth; hint: unpack the depth frames there")
-        try FileManager.default.createDirectory(atPath: "\(folder.path)/Training/Depth", withIntermediateDirectories: true)
+                == "DIR/Training/labels.txt is there, but its frames are not: looked for the folder Training/Depth; hint: unpack the depth frames there"
+        )
+        try FileManager.default.createDirectory(
+            atPath: "\(folder.path)/Training/Depth", withIntermediateDirectories: true)
         #expect(
             message(folder)
-                == "no samples in DIR/Training/labels.txt: 0 malformed lines; hint: a line is `path u1 v1 d1 ... u16 v16 d16`, and rotated copies count with --rotations all")
+                == "no samples in DIR/Training/labels.txt: 0 malformed lines; hint: a line is `path u1 v1 d1 ... u16 v16 d16`, and rotated copies count with --rotations all"
+        )
         try folder.write("a.png 1 2\n", to: "Training/labels.txt")
-        #expect(message(folder).contains("1 malformed lines; the first: DIR/Training/labels.txt:1: 2 numbers, expected 48"))
+        #expect(
+            message(folder).contains("1 malformed lines; the first: DIR/Training/labels.txt:1: 2 numbers, expected 48"))
         try folder.write(labelLine("a.png", patternLabel(0)), to: "Training/labels.txt")
         #expect(
             message(folder)
-                == "none of the first frames can be read; DIR/Training/labels.txt:1: DIR/Training/Depth/a.png: missing file; hint: are the depth frames unpacked below DIR/Training/Depth?")
+                == "none of the first frames can be read; DIR/Training/labels.txt:1: DIR/Training/Depth/a.png: missing file; hint: are the depth frames unpacked below DIR/Training/Depth?"
+        )
     }
 
     @Test func theFingerprintTellsDataSetsApart() throws {

@@ -35,12 +35,15 @@ private struct FineSource: FrameSource {
         for index in 0..<1003 {
             written.withUnsafeMutableBufferPointer { source.readLabel(index, into: $0) }
             try read.withUnsafeMutableBufferPointer { label in
-                try frame.withUnsafeMutableBufferPointer { try data.training.readSample(index, depth: $0, label: label) }
+                try frame.withUnsafeMutableBufferPointer {
+                    try data.training.readSample(index, depth: $0, label: label)
+                }
             }
             #expect(zip(read, written).allSatisfy { abs($0 - $1) <= 0.001 + $1.ulp })
             #expect(frame == patternFrame(index, size: PNG.Size(width: 12, height: 8)))
         }
-        let lines = String(decoding: try folder.bytes("new/set/Training/labels.txt"), as: UTF8.self).split(separator: "\n")
+        let lines = String(decoding: try folder.bytes("new/set/Training/labels.txt"), as: UTF8.self).split(
+            separator: "\n")
         #expect(lines[0].hasPrefix("202601010000/image_0000.png -20.000 -18.765 "))
         #expect(lines[1002].hasPrefix("202601010001/image_0002.png "))
         #expect(try FileManager.default.contentsOfDirectory(atPath: "\(out)/Testing/Depth/test_seq_1").count == 5)
@@ -61,7 +64,8 @@ private struct FineSource: FrameSource {
     @Test func aSourceThatFailsLeavesNoLabels() throws {
         let folder = try TemporaryFolder()
         let error = #expect(throws: DataError.self) {
-            try ICVLWriter.write(training: PatternSource(count: 9, broken: [4]), testing: nil, to: "\(folder.path)/out", threads: 2)
+            try ICVLWriter.write(
+                training: PatternSource(count: 9, broken: [4]), testing: nil, to: "\(folder.path)/out", threads: 2)
         }
         #expect(error?.description == "made:5: frame4: broken")
         #expect(!FileManager.default.fileExists(atPath: "\(folder.path)/out/Training/labels.txt"))

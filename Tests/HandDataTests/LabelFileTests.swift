@@ -34,7 +34,10 @@ private func complaint(_ text: String) -> String {
     }
 
     @Test func duplicatesAndOddNamesAreSamples() {
-        let names = ["s/image_1107.png", "s/image_1107.png", "s/image_-001.png", "s/image_12345.png", "s/image_0002.png", "x.PNG"]
+        let names = [
+            "s/image_1107.png", "s/image_1107.png", "s/image_-001.png", "s/image_12345.png", "s/image_0002.png",
+            "x.PNG",
+        ]
         let table = parse(names.enumerated().map { labelLine($1, patternLabel($0)) }.joined(separator: "\n"))
         #expect(table.count == 6)
         #expect(table.labels == (0..<6).flatMap { patternLabel($0) })
@@ -47,10 +50,12 @@ private func complaint(_ text: String) -> String {
         #expect(parse("\n\r\n \n").malformedCount == 0)
     }
 
-    @Test(arguments: [
-        ("1", 1), ("-0", 0), ("+2.5", 2.5), (".5", 0.5), ("7.", 7), ("1e2", 100), ("1.5E-1", 0.15),
-        ("180.210", 180.21), ("0.1000000000000000000000000001", 0.1), ("123456789012345678901", 123456789012345678901),
-    ] as [(String, Float)])
+    @Test(
+        arguments: [
+            ("1", 1), ("-0", 0), ("+2.5", 2.5), (".5", 0.5), ("7.", 7), ("1e2", 100), ("1.5E-1", 0.15),
+            ("180.210", 180.21), ("0.1000000000000000000000000001", 0.1),
+            ("123456789012345678901", 123_456_789_012_345_678_901),
+        ] as [(String, Float)])
     func numbers(spelling: String, value: Float) {
         let numbers = [String](repeating: spelling, count: 48).joined(separator: " ")
         let table = parse("a " + numbers)
@@ -85,7 +90,10 @@ private func complaint(_ text: String) -> String {
         #expect(complaint(Self.good + " 9") == "labels.txt:1: 49 numbers, expected 48 after the path")
         #expect(complaint(String(repeating: "7 ", count: 48)) == "labels.txt:1: 47 numbers, expected 48 after the path")
         #expect(parse(String(repeating: "7 ", count: 48), form: .numbersOnly).count == 1)
-        #expect(parse("\n7 8\n", form: .numbersOnly).malformed.map(\.description) == ["labels.txt:2: 2 numbers, expected 48"])
+        #expect(
+            parse("\n7 8\n", form: .numbersOnly).malformed.map(\.description) == [
+                "labels.txt:2: 2 numbers, expected 48"
+            ])
     }
 
     @Test(arguments: [

@@ -8,7 +8,9 @@ enum Shared {
         let packageRoot = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent().path
         let candidates = [ProcessInfo.processInfo.environment["DTRAIN_SHARED"], "\(packageRoot)/../shared"]
-        return candidates.compactMap { $0 }.first { FileManager.default.fileExists(atPath: "\($0)/icvl/test_seq_1.txt") }
+        return candidates.compactMap { $0 }.first {
+            FileManager.default.fileExists(atPath: "\($0)/icvl/test_seq_1.txt")
+        }
     }()
 
     static func icvl(_ name: String) -> String { "\(folder!)/icvl/\(name)" }
@@ -35,7 +37,9 @@ final class TemporaryFolder {
 
     func write(_ text: String, to name: String) throws { try write(Array(text.utf8), to: name) }
 
-    func bytes(_ name: String) throws -> [UInt8] { [UInt8](try Data(contentsOf: URL(fileURLWithPath: "\(path)/\(name)"))) }
+    func bytes(_ name: String) throws -> [UInt8] {
+        [UInt8](try Data(contentsOf: URL(fileURLWithPath: "\(path)/\(name)")))
+    }
 }
 
 /// A frame whose pixels tell where they are and which sample they belong to.

@@ -11,11 +11,14 @@ enum HandDraw {
 
     private static let referenceCamera = HandCamera(width: 320, height: 240)
 
-    /// A hand in front of a 320 x 240 camera, all of its joints within the bounds of the real labels.
-    static func draw(_ random: inout SequentialRandom) -> HandSkeleton {
+    /// A hand in front of a 320 x 240 camera, all of its joints within the bounds of the real labels, and its angles.
+    static func draw(_ random: inout SequentialRandom) -> (skeleton: HandSkeleton, pose: HandPose) {
         for _ in 0..<40 {
-            let skeleton = drawOnce(&random)
-            if isWithinBounds(skeleton) { return skeleton }
+            let hand = drawOnce(&random)
+            // The thumb crosses beyond the pinky in 0.3% of the real frames only.
+            let crossed = hand.skeleton.joints[3].x > hand.skeleton.joints[15].x
+            if crossed && random.chance(0.7) { continue }
+            if isWithinBounds(hand.skeleton) { return hand }
         }
         return fallback(&random)
     }
@@ -28,7 +31,7 @@ enum HandDraw {
         return true
     }
 
-    private static func drawOnce(_ random: inout SequentialRandom) -> HandSkeleton {
+    private static func drawOnce(_ random: inout SequentialRandom) -> (skeleton: HandSkeleton, pose: HandPose) {
         let gesture = HandGesture.draw(&random)
         var pose = HandPose(gesture, &random)
         let scale = random.gaussian(1, 0.035, within: 0.9...1.1)
@@ -38,7 +41,7 @@ enum HandDraw {
         var skeleton = HandSkeleton(pose: pose, scale: scale, lengths: lengths, girth: girth)
         skeleton.settleThumb(&pose.thumb, for: gesture, length: lengths[0])
         place(&skeleton, &random)
-        return skeleton
+        return (skeleton, pose)
     }
 
     /// Places a hand before the camera and lets its forearm leave it.
@@ -87,14 +90,14 @@ enum HandDraw {
     }
 
     /// An open hand in the middle of the bounds: what a draw that keeps failing falls back to.
-    private static func fallback(_ random: inout SequentialRandom) -> HandSkeleton {
+    private static func fallback(_ random: inout SequentialRandom) -> (skeleton: HandSkeleton, pose: HandPose) {
         var pose = HandPose(HandGesture.all[0], &random)
         let lengths = [5 of Float](repeating: 1)
         var skeleton = HandSkeleton(pose: pose, scale: 0.95, lengths: lengths, girth: 1)
         skeleton.settleThumb(&pose.thumb, for: HandGesture.all[0], length: 1)
         turn(&skeleton, roll: 0, pitch: -8, yaw: 5, palm: Vector3(10, 35, 380))
         drawForearm(&skeleton, &random)
-        return skeleton
+        return (skeleton, pose)
     }
 }
 
@@ -103,7 +106,7 @@ extension HandSkeleton {
     /// direction, at most 50 degrees off it.
     mutating func extendForearm(towards target: Vector3) {
         let straight = -along
-        var direction = (straight + target.normalized() * 1.6).normalized(or: straight)
+        var direction = (straight + target.normalized() * 2).normalized(or: straight)
         let cosine = direction.dot(straight)
         let limit: Float = 0.643  // cos 50 degrees
         if cosine < limit {

@@ -90,7 +90,7 @@ extension HandPose {
             let proximal: Float
             if folded {
                 metacarpophalangeal = random.gaussian(66, 9)
-                proximal = random.gaussian(87, 9)
+                proximal = random.gaussian(84, 9)
             } else {
                 metacarpophalangeal = 4 + relaxation * 0.6 + curl * 75 + random.gaussian(0, 5 + 12 * curl)
                 proximal = 3 + relaxation * 0.9 + curl * 105 + abs(random.gaussian(0, 5 + 12 * curl))

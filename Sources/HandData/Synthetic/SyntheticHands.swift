@@ -48,7 +48,7 @@ package struct SyntheticHands: Sendable {
     /// - Parameter label: 48 values; see the type.
     package func label(index: UInt64, into label: UnsafeMutableBufferPointer<Float>) {
         var random = CounterRandom(seed: seed, stream: index).generator()
-        write(HandDraw.draw(&random), to: label)
+        write(HandDraw.draw(&random).skeleton, to: label)
     }
 
     private func write(_ skeleton: HandSkeleton, to label: UnsafeMutableBufferPointer<Float>) {
@@ -71,9 +71,15 @@ package struct SyntheticHands: Sendable {
         scratch: Scratch? = nil
     ) {
         var random = CounterRandom(seed: seed, stream: index).generator()
-        let skeleton = HandDraw.draw(&random)
+        let skeleton = HandDraw.draw(&random).skeleton
         write(skeleton, to: label)
         render(skeleton, &random, index, depth, scratch)
+    }
+
+    /// The angles of the hand in frame `index`.
+    package func pose(index: UInt64) -> HandPose {
+        var random = CounterRandom(seed: seed, stream: index).generator()
+        return HandDraw.draw(&random).pose
     }
 
     /// Renders a hand around given joints, with the sensor's noise of frame `index`.
@@ -105,8 +111,11 @@ package struct SyntheticHands: Sendable {
         precondition(
             buffer.camera.width == width && buffer.camera.height == height, "scratch memory is of another frame size")
         buffer.clear()
-        // ICVL's frames are cut behind the hand; the forearm vanishes somewhere.
-        let farthest = skeleton.joints[0].z + random.uniform(25...random.uniform(40...150))
+        // ICVL's frames are cut behind the hand: the forearm vanishes somewhere, the hand itself is whole.
+        var deepest = skeleton.joints[0].z
+        for joint in 1..<16 { deepest = max(deepest, skeleton.joints[joint].z) }
+        let reach = random.uniform(50...150)
+        let farthest = max(skeleton.joints[0].z + random.uniform(35...reach), deepest + 20)
         buffer.draw(skeleton, farthest: farthest)
         DepthSensor(random: CounterRandom(seed: ~seed, stream: index)).read(buffer, into: depth)
     }

@@ -27,21 +27,19 @@ extension HandPose.Thumb {
     /// - Complexity: about 80 evaluations of `cost`.
     mutating func minimise(_ cost: (HandPose.Thumb) -> Float) {
         var best = cost(self)
-        for step: Float in [16, 8, 4, 2] {
-            for _ in 0..<2 {
-                for angle in 0..<5 {
-                    for change in [step, -step] {
-                        var trial = self
-                        trial[angle] += change
-                        let value = cost(trial)
-                        if value < best {
-                            best = value
-                            self = trial
-                            break
-                        }
-                    }
+        var step: Float = 16
+        while step > 1 {
+            for attempt in 0..<20 {
+                // Each of the five angles up and down, twice.
+                var trial = self
+                trial[attempt / 2 % 5] += attempt & 1 == 0 ? step : -step
+                let value = cost(trial)
+                if value < best {
+                    best = value
+                    self = trial
                 }
             }
+            step *= 0.5
         }
     }
 }
@@ -66,7 +64,7 @@ extension HandSkeleton {
             case .over:
                 // In front of the middle phalanges of two folded fingers.
                 let target =
-                    (points[folded + 1] + points[folded + 2] + points[folded + 5] + points[folded + 6]) * 0.25
+                    (points[folded + 1] + points[folded + 2]) * 0.3 + (points[folded + 5] + points[folded + 6]) * 0.2
                     + Vector3(0, 0, touch * 0.95)
                 let gap = trial.points[3] - target
                 sum += gap.dot(gap) * 0.5

@@ -35,13 +35,15 @@ final class DepthBuffer {
         dirty = .none
     }
 
-    /// Draws the convex hull of two spheres: centres in camera space, radii and `farthest` in mm. Surface beyond `farthest` is left out.
+    /// Draws the convex hull of two spheres: centres in camera space, radii and `farthest` in mm. Surface beyond `farthest` is left out,
+    /// and so is a hull that comes within 20 mm of the camera or is 10 m away.
     ///
     /// The ray through pixel (u, v) is t * ((u - cx) / fx, (v - cy) / fy, 1), so that t is the depth. Its first intersection
     /// with the hull is on the cone between the spheres (a quadratic in t) or on one of the spheres;
     /// the formulas are those of Quilez, "Intersectors: rounded cone", for a ray direction that is not of unit length.
     func draw(from a: Vector3, radius ra: Float, to b: Vector3, radius rb: Float, farthest: Float) {
-        guard min(a.z - ra, b.z - rb) > 20 else { return }
+        // Also false for what is not finite.
+        guard min(a.z - ra, b.z - rb) > 20, max(a.z, b.z) < 10_000, (a + b).length.isFinite else { return }
         let axis = b - a
         let taper = ra - rb
         let d2 = axis.dot(axis) - taper * taper

@@ -1,0 +1,170 @@
+import ArgumentParser
+import Benchmarks
+import Glibc
+import Kernels
+import Networks
+import Tensors
+import Training
+
+struct BenchCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bench",
+        abstract: "Measure this machine and dtrain on it.",
+        discussion: """
+            Medians over repeats after a warm-up. Machines are shared: compare figures of one run.
+
+            EXAMPLES
+              dtrain bench step
+              dtrain bench step --threads 1 --preset shallow --json
+              dtrain bench kernels
+            """,
+        subcommands: [BenchStep.self, BenchGemm.self, BenchKernels.self, BenchLoader.self])
+}
+
+struct BenchOptions: ParsableArguments {
+    @Option(help: "Threads; 0: the processors allowed.")
+    var threads = 0
+
+    @Option(help: "Measured repeats, at least 10 for a figure to quote.")
+    var repeats = 10
+
+    @Flag(help: "One line of JSON instead of the table.")
+    var json = false
+
+    var resolvedThreads: Int { threads > 0 ? threads : Processors.allowed().count }
+
+    func validate() throws {
+        if let problem = Machine.debugBuildProblem { throw ValidationError(problem) }
+        guard threads >= 0 && threads <= 1024 else { throw ValidationError("--threads is \(threads); hint: 0 to 1024") }
+        guard repeats >= 1 else { throw ValidationError("--repeats is \(repeats); hint: at least 1, 10 for a figure to quote") }
+    }
+
+    func show(_ report: BenchmarkReport, total: Double? = nil) {
+        if json {
+            print(report.json)
+        } else {
+            for line in report.table(total: total) { print(line) }
+        }
+    }
+}
+
+/// Runs a benchmark; its errors are lines like all others.
+private func measured(_ body: () throws -> Void) throws {
+    do {
+        try body()
+    } catch {
+        throw TrainingFailure("\(error)")
+    }
+}
+
+struct BenchNetworkOptions: ParsableArguments {
+    @Option(help: "seed or shallow.")
+    var preset: Preset = .seed
+
+    @Option(help: "Pooling window, instead of the preset's: 2 or 4.")
+    var pool: Int?
+
+    @Option(help: "Samples a step.")
+    var batchSize = 100
+
+    @Option(help: "Kernels of FC1: auto, blas or tiled.")
+    var denseKernels: DenseKernels = .auto
+
+    func validate() throws {
+        guard batchSize >= 1 else { throw ValidationError("--batch-size is \(batchSize); hint: at least 1") }
+        if let problem = network.problem { throw ValidationError(problem) }
+    }
+
+    var network: NetworkConfiguration {
+        var configuration = RunConfiguration(preset: preset)
+        if let pool { configuration.pool = pool }
+        return configuration.network(width: 320, height: 240)
+    }
+}
+
+struct BenchStep: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "step", abstract: "One rank's training step, its parts, and the floor the hardware sets.",
+        discussion: """
+            EXAMPLE
+              dtrain bench step --threads 2
+            """)
+
+    @OptionGroup var network: BenchNetworkOptions
+    @OptionGroup var options: BenchOptions
+
+    func run() throws {
+        try measured {
+            let report = try StepBenchmark(
+                network: network.network, preset: network.preset.rawValue, batch: network.batchSize,
+                threads: options.resolvedThreads, repeats: options.repeats, kernels: network.denseKernels
+            ).run()
+            options.show(report, total: report.rows.reduce(0) { $0 + $1.seconds })
+        }
+    }
+}
+
+struct BenchGemm: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "gemm", abstract: "Matrix products: the BLAS at its best, and in the large layer's shapes.",
+        discussion: """
+            EXAMPLE
+              dtrain bench gemm --threads 1
+            """)
+
+    @OptionGroup var network: BenchNetworkOptions
+    @OptionGroup var options: BenchOptions
+
+    func run() throws {
+        try measured {
+            options.show(
+                try KernelBenchmark(
+                    network: network.network, batch: network.batchSize, threads: options.resolvedThreads,
+                    repeats: options.repeats
+                ).products())
+        }
+    }
+}
+
+struct BenchKernels: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "kernels", abstract: "Each kernel by itself: products, Adam, convolution.",
+        discussion: """
+            EXAMPLE
+              dtrain bench kernels --preset shallow
+            """)
+
+    @OptionGroup var network: BenchNetworkOptions
+    @OptionGroup var options: BenchOptions
+
+    func run() throws {
+        try measured {
+            options.show(
+                try KernelBenchmark(
+                    network: network.network, batch: network.batchSize, threads: options.resolvedThreads,
+                    repeats: options.repeats
+                ).kernels())
+        }
+    }
+}
+
+struct BenchLoader: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "loader", abstract: "Frames a second: rendered, read from PNG files, and from the cache.",
+        discussion: """
+            Writes a small data set to the temporary directory and removes it again.
+
+            EXAMPLE
+              dtrain bench loader --threads 1
+            """)
+
+    @OptionGroup var options: BenchOptions
+
+    func run() throws {
+        try measured {
+            options.show(try LoaderBenchmark(threads: options.resolvedThreads, repeats: options.repeats).run())
+        }
+    }
+}
+
+extension DenseKernels: ExpressibleByArgument {}

@@ -1,0 +1,139 @@
+import Synchronization
+import Tensors
+import Testing
+
+@Suite("Worker team", .serialized)
+struct WorkerTeamTests {
+    /// Counters that threads may raise at once.
+    private final class Counters: @unchecked Sendable {  // every element is atomic, and the array is constant
+        private let counts: UnsafeMutablePointer<Atomic<Int>>
+        let count: Int
+        init(_ count: Int) {
+            self.count = count
+            counts = .allocate(capacity: max(1, count))
+            for index in 0..<count { (counts + index).initialize(to: Atomic(0)) }
+        }
+        deinit {
+            counts.deinitialize(count: count)
+            counts.deallocate()
+        }
+        func raise(_ index: Int) { counts[index].add(1, ordering: .relaxed) }
+        var values: [Int] { (0..<count).map { counts[$0].load(ordering: .relaxed) } }
+    }
+
+    @Test("every item is done exactly once", arguments: [1, 2, 3, 4, 9], [0, 1, 2, 3, 24, 1000])
+    func itemsOnce(threads: Int, items: Int) {
+        let team = WorkerTeam(count: threads)
+        let counters = Counters(items)
+        let rounds = 50
+        for _ in 0..<rounds {
+            team.forEach(items) { item, thread in
+                if (0..<threads).contains(thread) { counters.raise(item) }
+            }
+        }
+        #expect(counters.values.allSatisfy { $0 == rounds })
+    }
+
+    @Test("run calls each thread once, the caller as thread 0", arguments: [1, 2, 3, 8])
+    func run(threads: Int) {
+        let team = WorkerTeam(count: threads)
+        let counters = Counters(threads)
+        for _ in 0..<200 { team.run { counters.raise($0) } }
+        #expect(counters.values == [Int](repeating: 200, count: threads))
+        #expect(team.count == threads)
+    }
+
+    @Test("a count below 1 is one thread")
+    func noThreads() {
+        let team = WorkerTeam(count: 0)
+        var calls = 0
+        team.run { _ in calls += 1 }
+        #expect(team.count == 1 && calls == 1)
+    }
+
+    @Test("what one round wrote the next round reads on another thread")
+    func visibility() {
+        let team = WorkerTeam(count: 3)
+        let size = 3 * 1024
+        let memory = UnsafeMutablePointer<Int>.allocate(capacity: size)
+        defer { memory.deallocate() }
+        memory.initialize(repeating: 0, count: size)
+        nonisolated(unsafe) let values = memory
+        for round in 1...300 {
+            team.run { thread in
+                let mine = part((thread + round) % 3, of: 3, total: size)
+                for index in mine { values[index] += 1 }
+            }
+        }
+        #expect((0..<size).allSatisfy { memory[$0] == 300 })
+    }
+
+    @Test("uneven items are taken over by whoever is free")
+    func takingOver() {
+        let team = WorkerTeam(count: 2, spins: 0)
+        let counters = Counters(2)
+        // Thread 0's first item lasts until all the others are done, so thread 1 must take the rest of thread 0's part.
+        let finished = Atomic<Int>(0)
+        team.forEach(8) { item, thread in
+            if item == 0 {
+                while finished.load(ordering: .acquiring) < 7 {}
+            } else {
+                counters.raise(thread)
+                finished.add(1, ordering: .releasing)
+            }
+        }
+        #expect(counters.values.reduce(0, +) == 7)
+    }
+
+    @Test(
+        "10,000 short rounds end soon, spinning or not, also with more threads than cores", .timeLimit(.minutes(15)),
+        arguments: [1, 2, 4, 16], [0, 20_000])
+    func shortRounds(threads: Int, spins: Int) {
+        let team = WorkerTeam(count: threads, spins: spins)
+        let counters = Counters(threads)
+        let start = Stopwatch.now
+        for _ in 0..<10_000 { team.run { counters.raise($0) } }
+        let seconds = Stopwatch.now - start
+        #expect(counters.values.allSatisfy { $0 == 10_000 })
+        // Alone on the machine a second; beside other work a round can wait for a time slice or two of 4 ms.
+        #expect(seconds < 90, "\(seconds) s for 10,000 rounds")
+    }
+
+    @Test("teams are made and ended over and over, used or not, one inside another's life")
+    func destruction() {
+        for round in 0..<100 {
+            let outer = WorkerTeam(count: 1 + round % 4, spins: round % 2 * 1000)
+            let counters = Counters(64)
+            do {
+                let inner = WorkerTeam(count: 3, spins: 0)
+                inner.forEach(64) { item, _ in counters.raise(item) }
+            }
+            _ = WorkerTeam(count: 2)
+            outer.forEach(64) { item, _ in counters.raise(item) }
+            #expect(counters.values.allSatisfy { $0 == 2 })
+        }
+    }
+
+    @Test("a team that another team's thread owns works")
+    func nested() {
+        let outer = WorkerTeam(count: 2)
+        let counters = Counters(20)
+        outer.run { thread in
+            let inner = WorkerTeam(count: 2, spins: 100)
+            inner.forEach(10) { item, _ in counters.raise(thread * 10 + item) }
+        }
+        #expect(counters.values.allSatisfy { $0 == 1 })
+    }
+
+    @Test("its threads, the caller too, take numbers below the normal range as 0", arguments: [1, 3])
+    func subnormals(threads: Int) {
+        let team = WorkerTeam(count: threads)
+        let counters = Counters(threads)
+        let values = [Float.leastNormalMagnitude, Float.leastNonzeroMagnitude]
+        team.run { thread in
+            // Operands come from memory, so that the processor computes and not the compiler.
+            if values[0] * 0.5 == 0 && values[1] * 0x1p100 == 0 && values[0] > 0 { counters.raise(thread) }
+        }
+        #expect(counters.values == [Int](repeating: 1, count: threads))
+    }
+}
