@@ -8,7 +8,7 @@ set -euo pipefail
 # shellcheck source=Scripts/setup.sh
 source "$(dirname -- "${BASH_SOURCE[0]}")/setup.sh"
 
-default_arguments=(--steps 60)
+default_arguments=(--steps 60 --validate-every 20 --checkpoint-every 60)
 ranks=${DTRAIN_RANKS:-4}
 [[ $ranks =~ ^[1-9][0-9]*$ ]] || fail "DTRAIN_RANKS=$ranks is not a number of ranks. hint: DTRAIN_RANKS=4 Scripts/train.sh"
 
@@ -28,8 +28,8 @@ program=$(printf '%q' "$dtrain")
 cat >&2 <<END
 
 Next:
-  # go on from the newest checkpoint of a run (its directory is named above)
-  Scripts/train.sh --run-dir RUN --resume auto --steps 200
+  # go on from the newest checkpoint of a run (RUN: its directory, named above; N: more steps than it has)
+  Scripts/train.sh --config RUN/config.yaml --run-dir RUN --resume auto --steps N
   # train on ICVL: DIR holds Training/ and Testing/
   Scripts/train.sh --data DIR --steps 1000
   # write a data set of synthetic hands in ICVL's format

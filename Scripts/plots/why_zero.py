@@ -224,7 +224,7 @@ def what_the_others_did(runs):
                 + (f", {factor:,.1f} times lower" if factor > 1.05 else ", which is no progress yet")
             )
         lines.append(f"- **`--output {name}`**: {reason}. {result}.")
-    for name, flags in (("cured", "--preset seed"), ("cured-exp", "--preset seed --output exp")):
+    for name, flags in (("cured", "--preset seed"), ("cured-exp", "--preset seed --output exp --learning-rate 1e-5")):
         run = runs[name]
         lines.append(
             f"- **`{flags}`** ({'exp' if 'exp' in name else 'linear'} output, depth normalised, He initial values, last bias at the mean label): "

@@ -5,7 +5,7 @@
 
 // glibc declares the affinity calls only under _GNU_SOURCE, which Swift's importer does not set: the system calls
 // themselves need no declaration. Both return a negative number on failure.
-static inline long dtrain_get_affinity(void *mask, size_t bytes) { return syscall(SYS_sched_getaffinity, 0, bytes, mask); }
+static inline long dtrain_get_affinity(int process, void *mask, size_t bytes) { return syscall(SYS_sched_getaffinity, process, bytes, mask); }
 static inline long dtrain_set_affinity(const void *mask, size_t bytes) { return syscall(SYS_sched_setaffinity, 0, bytes, mask); }
 
 // The processor's hint that this is a spinning loop; Swift exposes none.
@@ -44,6 +44,28 @@ static inline void dtrain_restore_subnormals(unsigned long control) {
 
 // Asks for the cache line at an address ahead of its use, to be written too. Swift exposes no prefetch.
 static inline void dtrain_prefetch(const void *address) { __builtin_prefetch(address, 1, 2); }
+
+// What the compiler was told the processor has (-march), by the names of /proc/cpuinfo, each followed by a space. Swift code
+// cannot ask: #if sees no target features.
+static inline const char *dtrain_compiled_features(void) {
+    return ""
+#ifdef __AVX2__
+           "avx2 "
+#endif
+#ifdef __FMA__
+           "fma "
+#endif
+#ifdef __BMI2__
+           "bmi2 "
+#endif
+#ifdef __F16C__
+           "f16c "
+#endif
+#ifdef __AVX512F__
+           "avx512f "
+#endif
+        ;
+}
 
 // Eight square roots in one instruction, correctly rounded: Swift's SIMD8.squareRoot() makes eight calls of sqrtf.
 typedef float dtrain_float8 __attribute__((ext_vector_type(8)));

@@ -27,7 +27,8 @@ package final class SoloExchange: GradientExchange, @unchecked Sendable {
 
     /// Floats of the largest tile a network makes.
     private static func tileCount(_ table: ParameterTable) -> Int {
-        table.parameters.map { max(HandNetwork.tileCount, $0.rowLength) }.max() ?? 0
+        // Parameters whose gradients are held whole need none of it; that they count too costs nothing.
+        table.parameters.map { HandNetwork.tileRows(outputs: $0.rowLength) * $0.rowLength }.max() ?? 0
     }
 
     package var cost: ExchangeCost { ExchangeCost() }

@@ -29,6 +29,7 @@ package struct PoseSource: FrameSource {
         var hash = StreamHash()
         table.labels.withUnsafeBytes { hash.combine($0) }
         hash.combine(hands.seed)
+        hash.combine(SyntheticHands.version)
         fingerprint = hash.value
     }
 

@@ -32,10 +32,11 @@ package struct SyntheticSource: FrameSource {
 
     package func describe(_ index: Int) -> String { "synthetic frame \(frameNumber(index)) of seed \(hands.seed)" }
 
-    /// Of the seed, the size and the frames: the renderer is a pure function of them.
+    /// Of the renderer's version, the seed, the size and the frames: the samples are a pure function of them.
     package var fingerprint: UInt64 {
         var hash = StreamHash()
-        for word in [hands.seed, UInt64(width), UInt64(height), UInt64(frames.lowerBound), UInt64(frames.upperBound)] {
+        let frameRange = [UInt64(frames.lowerBound), UInt64(frames.upperBound)]
+        for word in [SyntheticHands.version, hands.seed, UInt64(width), UInt64(height)] + frameRange {
             hash.combine(word)
         }
         return hash.value

@@ -56,7 +56,7 @@ final class LargeDense: @unchecked Sendable {
 
     private static func lanes(_ rows: Int) -> Int { max(1, min(maximumLanes, rows / minimumLaneRows)) }
 
-    private static func tileRows(_ outputs: Int) -> Int {
+    static func tileRows(_ outputs: Int) -> Int {
         max(1, HandNetwork.tileCount / outputs / TiledDense.rowGranule) * TiledDense.rowGranule
     }
 
@@ -149,4 +149,10 @@ final class LargeDense: @unchecked Sendable {
         }
         sink.tileFinished(parameter, rows: rows, gradient: gradient, thread: thread)
     }
+}
+
+extension HandNetwork {
+    /// Rows of the tiles in which the gradient of a layer with `outputs` units is made: about `tileCount` floats, but never
+    /// fewer rows than the kernels' granule.
+    package static func tileRows(outputs: Int) -> Int { LargeDense.tileRows(outputs) }
 }

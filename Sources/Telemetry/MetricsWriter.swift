@@ -71,9 +71,10 @@ package final class MetricsWriter {
     }
 }
 
-/// printf's formatting for one number (snprintf).
+/// printf's formatting for one number (snprintf). What is not a number has no sign: `nan`, never `-nan`.
 package func format(_ pattern: String, _ value: any CVarArg) -> String {
-    withVaList([value]) { arguments in
+    let isNotNumber = (value as? Double)?.isNaN ?? false
+    return withVaList([isNotNumber ? Double.nan : value]) { arguments in
         var buffer = [CChar](repeating: 0, count: 64)
         let length = vsnprintf(&buffer, buffer.count, pattern, arguments)
         return String(decoding: buffer.prefix(max(0, min(Int(length), 63))).map(UInt8.init(bitPattern:)), as: UTF8.self)

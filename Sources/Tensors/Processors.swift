@@ -7,9 +7,15 @@ package enum Processors {
     private static let capacity = 1024
 
     /// Numbers of the processors in the affinity mask (sched_getaffinity), ascending; never empty.
-    package static func allowed() -> [Int] {
+    package static func allowed() -> [Int] { allowed(to: 0) ?? [0] }
+
+    /// Numbers of the processors that this process's parent may use: under mpirun, what it could have given to its ranks.
+    /// - Returns: nil where the kernel does not tell.
+    package static func allowedToParent() -> [Int]? { allowed(to: getppid()) }
+
+    private static func allowed(to process: pid_t) -> [Int]? {
         var mask = [UInt8](repeating: 0, count: capacity)
-        guard dtrain_get_affinity(&mask, capacity) > 0 else { return [0] }
+        guard dtrain_get_affinity(process, &mask, capacity) > 0 else { return nil }
         return (0..<capacity * 8).filter { mask[$0 / 8] & (1 << UInt8($0 % 8)) != 0 }
     }
 
@@ -38,12 +44,17 @@ package enum Processors {
         cpuinfoField("flags")?.split(separator: " ").contains { $0 == name } ?? false
     }
 
+    /// The features beyond x86-64-v2 that this build was compiled for, by their names in /proc/cpuinfo: what DTRAIN_MARCH said
+    /// at build time.
+    package static var compiledFeatures: [String] {
+        String(cString: dtrain_compiled_features()).split(separator: " ").map(String.init)
+    }
+
     /// Which of the features that this build was compiled for the processor lacks; empty when all is well.
     package static func missingFeatures() -> [String] {
         #if arch(x86_64)
             guard let flags = cpuinfoField("flags") else { return [] }
-            let present = Set(flags.split(separator: " ").map(String.init))
-            return ["avx2", "fma", "bmi2", "f16c"].filter { !present.contains($0) }
+            return compiledFeatures.filter { !flags.split(separator: " ").contains($0[...]) }
         #else
             return []
         #endif

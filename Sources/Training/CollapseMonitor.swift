@@ -63,7 +63,7 @@ package struct CollapseMonitor {
                         ? "nothing is learned while this lasts: the loss is the mean squared label, "
                             + "\(format("%.0f", statistics.meanSquaredLabel))"
                         : "they do not learn")
-                    + "; hint: --output linear (or --output exp, if outputs must be positive)"
+                    + "; hint: --output linear (or --output exp --learning-rate 1e-5, if outputs must be positive)"
             ))
         } else if statistics.outputsAreConstant {
             found.append((

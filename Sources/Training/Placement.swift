@@ -1,4 +1,5 @@
 package import Collectives
+import Glibc
 import Kernels
 import Tensors
 
@@ -13,8 +14,12 @@ package struct Placement: Sendable {
     package let warning: String?
 
     /// Processors this rank may use, divided by the ranks that share them.
-    /// - Parameter requested: threads asked for; 0: as many as fit.
-    package static func decide(communicator: any Communicator, requested: Int) throws -> Placement {
+    /// - Parameters:
+    ///   - requested: threads asked for; 0: as many as fit.
+    ///   - offered: processors that mpirun had for its ranks on this node; nil when it did not start this process.
+    package static func decide(
+        communicator: any Communicator, requested: Int, offered: Int? = Placement.offeredByMPIRun()
+    ) throws -> Placement {
         let allowed = Processors.allowed()
         let place = communicator.place
         // Ranks of this node with the same mask share its processors; a launcher that binds gives each its own mask.
@@ -32,10 +37,21 @@ package struct Placement: Sendable {
             isOversubscribed: demand > allowed.count,
             warning: misfit(
                 threads: threads, sharers: sharers.count, allowed: allowed.count, requested: requested,
-                localRanks: place.localSize))
+                localRanks: place.localSize, offered: offered))
     }
 
-    private static func misfit(threads: Int, sharers: Int, allowed: Int, requested: Int, localRanks: Int) -> String? {
+    /// Open MPI's mpirun, or its daemon on another node, is the parent of its ranks.
+    package static func offeredByMPIRun() -> Int? {
+        getenv("OMPI_COMM_WORLD_SIZE") == nil ? nil : Processors.allowedToParent()?.count
+    }
+
+    private static func misfit(
+        threads: Int, sharers: Int, allowed: Int, requested: Int, localRanks: Int, offered: Int?
+    ) -> String? {
+        if let offered, allowed < offered / localRanks, requested == 0 || requested > allowed {
+            return "mpirun binds this rank to \(allowed) of the \(offered) processors of \(localRanks) "
+                + "rank\(localRanks == 1 ? "" : "s"), the others stay idle; hint: mpirun --bind-to none"
+        }
         if sharers == 1 && localRanks == 1 && requested > allowed {
             return "\(requested) threads on \(allowed) processors; hint: --threads \(allowed), or a wider affinity mask"
         }

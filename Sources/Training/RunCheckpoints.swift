@@ -1,5 +1,6 @@
 import Checkpoints
 import Collectives
+import HandData
 import Kernels
 import Networks
 import Optimizers
@@ -11,6 +12,8 @@ struct TrainingState: Codable, Equatable {
     var seed: UInt64
     var batchSize: Int
     var learningRate: Double
+    /// How depth becomes input.
+    var input: DepthConditioning
     /// Of the training samples, in hexadecimal.
     var dataFingerprint: String
     var trainingSamples: Int
@@ -22,8 +25,8 @@ struct TrainingState: Codable, Equatable {
     func requireSameRun(as checkpoint: Checkpoint) throws {
         guard let mismatch = try checkpoint.training(as: TrainingState.self).mismatch(with: self) else { return }
         throw TrainingFailure(
-            "\(checkpoint.path) is of another run: \(mismatch); hint: resume with the same settings, or start anew with "
-                + "another --run-dir")
+            "\(checkpoint.path) is of another run: \(mismatch); hint: resume with the same settings "
+                + "(--config RUN/config.yaml), or start anew with another --run-dir")
     }
 
     /// What differs from the run that wants to go on from it, in one line; nil when nothing does.
@@ -38,6 +41,7 @@ struct TrainingState: Codable, Equatable {
         compare("--hidden", network.hidden, run.network.hidden)
         compare("--output", network.head.rawValue, run.network.head.rawValue)
         compare("--seed", seed, run.seed)
+        compare("--input", input.rawValue, run.input.rawValue)
         compare("--batch-size", batchSize, run.batchSize)
         compare("training samples", trainingSamples, run.trainingSamples)
         if trainingSamples == run.trainingSamples {

@@ -15,26 +15,35 @@ final class RunDirectoryHandle {
     private(set) var notes: [String] = []
     private var directory: RunDirectory?
 
-    /// Opens or creates the run directory on rank 0, finds the checkpoint to go on from, and writes `config.yaml`.
-    /// - Parameter check: throws when the run cannot go on from this checkpoint; called before anything is changed.
+    /// Opens or creates the run directory on rank 0, and finds the checkpoint to go on from. What an earlier run left there
+    /// stays as it is until `begin`, as this run may yet be refused.
+    /// - Parameter state: of the run that begins; the checkpoint must fit it.
     /// - Throws: `TrainingFailure`, the same on all ranks.
-    init(
-        _ configuration: RunConfiguration, communicator: any Communicator, check: (Checkpoint) throws -> Void,
-        configurationText: (RunConfiguration) throws -> String
-    ) throws {
+    init(_ configuration: RunConfiguration, state: TrainingState, communicator: any Communicator) throws {
         let chosen = try communicator.together { communicator.rank == 0 ? try Self.choosePath(configuration) : "" }
         let path = try communicator.broadcast(chosen)
         self.path = path
         store = CheckpointStore(directory: "\(path)/checkpoints", keepNewest: configuration.keepCheckpoints)
         let opened = try communicator.together { () -> Opened? in
-            communicator.rank == 0
-                ? try Self.open(path, configuration, store: store, check: check, configurationText: configurationText)
-                : nil
+            communicator.rank == 0 ? try Self.open(path, configuration, state: state, store: store) : nil
         }
         directory = opened?.directory
         checkpoint = opened?.checkpoint
-        metrics = opened?.metrics
         notes = opened?.notes ?? []
+    }
+
+    /// Makes the directory this run's, on rank 0: checkpoints newer than the one it goes on from are set aside, later lines
+    /// of `metrics.jsonl` are cut off, `config.yaml` is written. Called when nothing can refuse the run any more.
+    /// - Returns: the checkpoints that were set aside.
+    /// - Throws: `CheckpointError`, `MetricsWriter.WriteError`.
+    func begin(configurationText: String) throws -> [String] {
+        guard let directory else { return [] }
+        let step = checkpoint?.step ?? 0
+        let aside = try store.setAside(newerThan: checkpoint == nil ? -1 : step)
+        _ = try JSONLines.truncate(directory.metricsPath, afterStep: step)
+        try AtomicFile.write(directory.configurationPath, Array(configurationText.utf8))
+        metrics = try MetricsWriter(path: directory.metricsPath)
+        return aside
     }
 
     /// Gives the directory back.
@@ -43,13 +52,11 @@ final class RunDirectoryHandle {
     private struct Opened {
         let directory: RunDirectory
         let checkpoint: Checkpoint?
-        let metrics: MetricsWriter
         let notes: [String]
     }
 
     private static func open(
-        _ path: String, _ configuration: RunConfiguration, store: CheckpointStore, check: (Checkpoint) throws -> Void,
-        configurationText: (RunConfiguration) throws -> String
+        _ path: String, _ configuration: RunConfiguration, state: TrainingState, store: CheckpointStore
     ) throws -> Opened {
         var notes: [String] = []
         var given: Checkpoint?
@@ -62,6 +69,7 @@ final class RunDirectoryHandle {
                         ? "--resume auto --run-dir RUN goes on from the newest checkpoint of the run that is whole"
                         : "--resume is auto, never, or a checkpoint: a directory step-...")
             }
+            if let given { try state.requireSameRun(as: given) }
         }
         let continues = configuration.resume == "auto" || runOf(checkpoint: configuration.resume) == path
         let directory: RunDirectory
@@ -77,22 +85,13 @@ final class RunDirectoryHandle {
             let search = try store.newestGood()
             notes += search.damaged.map { "damaged checkpoint passed over: \($0)" }
             checkpoint = search.checkpoint
+            if let checkpoint { try state.requireSameRun(as: checkpoint) }
             if checkpoint == nil && !search.damaged.isEmpty {
                 throw TrainingFailure(
                     notes + ["\(path): every checkpoint is damaged; hint: start anew with another --run-dir"])
             }
         }
-        if let checkpoint { try check(checkpoint) }
-        let step = checkpoint?.step ?? 0
-        let aside = try store.setAside(newerThan: checkpoint == nil ? -1 : step)
-        notes += aside.map { "set aside: \($0)" }
-        _ = try JSONLines.truncate(directory.metricsPath, afterStep: step)
-        var resolved = configuration
-        resolved.runDir = path
-        try AtomicFile.write(directory.configurationPath, Array(try configurationText(resolved).utf8))
-        return Opened(
-            directory: directory, checkpoint: checkpoint,
-            metrics: try MetricsWriter(path: directory.metricsPath), notes: notes)
+        return Opened(directory: directory, checkpoint: checkpoint, notes: notes)
     }
 
     /// The run directory: the one given, that of the checkpoint given, or a new one named by the time.

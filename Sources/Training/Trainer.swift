@@ -27,6 +27,8 @@ package final class Trainer {
     private let camera: Camera
     private let totalSteps: Int
     private let startedAt: Double
+    /// Whether the run goes on from a checkpoint.
+    private let resumes: Bool
 
     private var step: Int
     private var state: TrainingState
@@ -71,20 +73,22 @@ package final class Trainer {
             resolved, network: shape, shard: (configuration.batchSize + communicator.size - 1) / communicator.size,
             ranks: communicator.size, threads: placement.threads)
         try MemoryCheck.run(needed: plan.total, communicator: communicator)
-        let fresh = TrainingState(
+        state = TrainingState(
             network: shape, seed: resolved.seed, batchSize: resolved.batchSize, learningRate: resolved.learningRate,
-            dataFingerprint: String(data.training.fingerprint, radix: 16), trainingSamples: data.training.count)
-        directory = try RunDirectoryHandle(
-            resolved, communicator: communicator, check: fresh.requireSameRun, configurationText: configurationText)
+            input: resolved.input, dataFingerprint: String(data.training.fingerprint, radix: 16),
+            trainingSamples: data.training.count)
+        directory = try RunDirectoryHandle(resolved, state: state, communicator: communicator)
         resolved.runDir = directory.path
         self.configuration = resolved
 
         // The loader's threads inherit this thread's affinity, so they start before the team is pinned.
-        let resumed = try Int(communicator.maximum(Double(directory.checkpoint?.step ?? 0)))
-        step = resumed
+        let resumed = try Int(communicator.maximum(Double(directory.checkpoint?.step ?? -1)))
+        resumes = resumed >= 0
+        let first = max(0, resumed)
+        step = first
         let training = data.training
         loader = try communicator.together {
-            try plan.makeLoader(training, configuration: resolved, communicator: communicator, step: resumed)
+            try plan.makeLoader(training, configuration: resolved, communicator: communicator, step: first)
         }
         team = WorkerTeam(
             count: placement.threads, processors: placement.processors, spins: placement.isOversubscribed ? 0 : 20_000)
@@ -106,9 +110,11 @@ package final class Trainer {
         checkpoints = RunCheckpoints(
             store: directory.store, network: network, adam: adam, communicator: communicator)
         camera = Camera.icvl(width: data.training.width, height: data.training.height)
-        state = fresh
         try introduce(plan)
-        try begin()
+        // A number of threads that was found here would be wrong elsewhere: automatic stays automatic.
+        var written = resolved
+        written.threads = configuration.threads
+        try begin { try configurationText(written) }
     }
 
     // MARK: Before the first step
@@ -132,25 +138,30 @@ package final class Trainer {
         console.line("run directory: \(directory.path)")
     }
 
-    /// Initial weights, or those of the checkpoint that the run goes on from.
-    private func begin() throws {
-        if step == 0 && directory.checkpoint == nil {
+    /// Initial weights, or those of the checkpoint that the run goes on from; then the run directory is this run's.
+    /// - Parameter configurationText: what `config.yaml` is to hold.
+    private func begin(configurationText: () throws -> String) throws {
+        let checkpoint = directory.checkpoint
+        if !resumes {
             network.configuration.initialize(
                 network.parameters, seed: configuration.seed, team: team,
                 meanOutput: configuration.outputBias == .mean ? data.meanLabel() : nil)
-            if configuration.saveInitial { try save() }
         } else {
-            let checkpoint = directory.checkpoint
-            try communicator.together {
-                guard let checkpoint else { return }
-                let saved = try checkpoint.training(as: TrainingState.self)
-                state.validation = saved.validation
-                state.validationStep = saved.validationStep
-            }
+            let saved = try communicator.together { try checkpoint?.training(as: TrainingState.self) }
+            state.validation = saved?.validation
+            // All ranks must know whether the last step was validated: they validate together or not at all.
+            let validated = try Int(communicator.maximum(Double(saved?.validationStep ?? -1)))
+            state.validationStep = validated < 0 ? nil : validated
             try checkpoints.load(checkpoint)
             adam.restore(step: step)
             lastSaved = step
+        }
+        let aside = try communicator.together { try directory.begin(configurationText: configurationText()) }
+        for path in aside { console.line("note: set aside: \(path)") }
+        if resumes {
             console.line("resumed: \(checkpoint?.path ?? ""), step \(step)")
+        } else if configuration.saveInitial {
+            try save()
         }
         console.line(format("ready after %.1f s", Stopwatch.now - startedAt))
     }
@@ -206,7 +217,7 @@ package final class Trainer {
         }
         guard statistics.loss.isFinite else {
             throw TrainingFailure(
-                "step \(step + 1): the loss is \(statistics.loss); nothing was updated, and no checkpoint holds it; "
+                "step \(step + 1): the loss is \(format("%g", statistics.loss)); nothing was updated, and no checkpoint holds it; "
                     + "hint: --input normalized --initial-values he, or a smaller --learning-rate")
         }
         let isDue = isLogged(step + 1)
@@ -327,13 +338,15 @@ package final class Trainer {
     /// What came of it, against what a network must beat.
     private func conclude() throws {
         if state.validationStep != step { try validate() }
-        guard let result = state.validation else { return }
         let baseline = evaluator.constant(data.meanLabel())
-        let share = result.jointErrorMillimetres / baseline.jointErrorMillimetres
-        console.line(
-            format("held-out joint error: %.2f mm", result.jointErrorMillimetres)
-                + format("; always predicting the mean label: %.2f mm", baseline.jointErrorMillimetres)
-                + format(" (%.0f%% of it)", share * 100))
+        // A resumed validation is known to rank 0 alone, which is the one that speaks.
+        if let result = state.validation {
+            let share = result.jointErrorMillimetres / baseline.jointErrorMillimetres
+            console.line(
+                format("held-out joint error: %.2f mm", result.jointErrorMillimetres)
+                    + format("; always predicting the mean label: %.2f mm", baseline.jointErrorMillimetres)
+                    + format(" (%.0f%% of it)", share * 100))
+        }
         if skippedSamples + data.skipped > 0 {
             console.line("samples left out because they could not be read: \(data.skipped) before, \(skippedSamples) in training")
         }

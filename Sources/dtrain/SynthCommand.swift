@@ -35,7 +35,7 @@ struct SynthCommand: ParsableCommand {
     @Option(help: "Render the poses of this ICVL label file as training frames, instead of random ones.")
     var poses: String?
 
-    @Option(help: "Write a PNG of the first 24 hands, with joints and bones drawn beside them.")
+    @Option(help: "Write a PNG of the first 24 hands, with joints and bones drawn on them.")
     var preview: String?
 
     mutating func validate() throws {

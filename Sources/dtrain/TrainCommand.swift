@@ -123,7 +123,7 @@ struct NetworkOptions: ParsableArguments {
     @Option(help: "Defaults of all settings: seed, seed-verbatim (the question's program: collapses) or shallow. (default: seed)")
     var preset: Preset?
 
-    @Option(help: "Output head: linear, relu (can die: see Docs/why-zero.md) or exp (positive). (default: linear)")
+    @Option(help: "Output head: linear, relu (can die: see Docs/why-zero.md) or exp (positive; with --learning-rate 1e-5). (default: linear)")
     var output: OutputHead?
 
     @Option(help: "Max pooling window: 2 (153,600 inputs of FC1) or 4 (38,400). (default: 2)")

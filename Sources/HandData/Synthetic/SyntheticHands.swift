@@ -13,6 +13,10 @@ package struct SyntheticHands: Sendable {
     /// Depth of a pixel that shows no hand, as in ICVL.
     package static let background = DepthSensor.background
 
+    /// Of the frames that a seed and a number give. To be raised with any change that alters a frame or a label: it is part of
+    /// the sources' fingerprints, so that a run does not go on with other hands than it began with.
+    package static let version: UInt64 = 1
+
     package let seed: UInt64
     /// Pixels.
     package let width: Int
