@@ -18,14 +18,27 @@ static inline void dtrain_spin_hint(void) {
 }
 
 // Lets the calling thread treat numbers below the normal range as 0, in operands and results: arithmetic on them takes a
-// slow path in the processor. Swift exposes no such control.
-static inline void dtrain_flush_subnormals(void) {
+// slow path in the processor. Swift exposes no such control. Returns the setting before, for dtrain_restore_subnormals.
+static inline unsigned long dtrain_flush_subnormals(void) {
 #if defined(__x86_64__)
-    __builtin_ia32_ldmxcsr(__builtin_ia32_stmxcsr() | 0x8040);
+    unsigned int control = __builtin_ia32_stmxcsr();
+    __builtin_ia32_ldmxcsr(control | 0x8040);
+    return control;
 #elif defined(__aarch64__)
     unsigned long control;
     __asm__ volatile("mrs %0, fpcr" : "=r"(control));
     __asm__ volatile("msr fpcr, %0" : : "r"(control | (1ul << 24)));
+    return control;
+#else
+    return 0;
+#endif
+}
+
+static inline void dtrain_restore_subnormals(unsigned long control) {
+#if defined(__x86_64__)
+    __builtin_ia32_ldmxcsr((unsigned int)control);
+#elif defined(__aarch64__)
+    __asm__ volatile("msr fpcr, %0" : : "r"(control));
 #endif
 }
 

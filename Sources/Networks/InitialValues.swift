@@ -36,7 +36,8 @@ extension NetworkConfiguration {
     private func deviation(of parameter: Parameter) -> Float {
         guard initialValues == .he else { return 0.1 }
         let inputs = Float(parameter.shape.dropLast().reduce(1, *))
-        let gain: Float = parameter.name == "fc2.weight" ? 1 : 2
+        // What exp is applied to multiplies the output, so it begins near the bias.
+        let gain: Float = parameter.name != "fc2.weight" ? 2 : head == .exp ? 0.01 : 1
         // Cutting at two deviations leaves a standard deviation of 0.8796 (the truncated normal's); divide it out.
         return (gain / inputs).squareRoot() / 0.879_625_66
     }

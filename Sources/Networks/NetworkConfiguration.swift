@@ -3,7 +3,7 @@ package import Tensors
 
 /// How parameters begin.
 package enum InitialValues: String, Sendable, Codable, CaseIterable {
-    /// He et al. 2015: truncated normal of variance 2 / inputs before a ReLU (1 / inputs for the last layer), biases 0.
+    /// He et al. 2015: truncated normal of variance 2 / inputs before a ReLU (1 / inputs for the last layer, a hundredth of it before exp), biases 0.
     case he
     /// The question's: truncated normal of standard deviation 0.1, biases 0.1.
     case truncatedNormal = "truncated-normal"

@@ -24,7 +24,6 @@ package final class WorkerTeam: @unchecked Sendable {  // every mutable member i
     ///     processors sleeps at once, as who spins keeps the processor from who works.
     package init(count: Int, processors: [Int] = [], spins: Int = 20_000) {
         self.count = max(1, count)
-        dtrain_flush_subnormals()
         let isCrowded = self.count > max(processors.count, Processors.allowed().count)
         shared = TeamState(count: self.count, spins: isCrowded ? 0 : spins)
         if self.count <= processors.count { Processors.pin(to: processors[0]) }
@@ -35,7 +34,7 @@ package final class WorkerTeam: @unchecked Sendable {  // every mutable member i
             let failure = pthread_create(&thread, nil, { argument in
                 let start = Unmanaged<ThreadStart>.fromOpaque(argument!).takeRetainedValue()
                 if let processor = start.processor { Processors.pin(to: processor) }
-                dtrain_flush_subnormals()
+                _ = dtrain_flush_subnormals()
                 start.state.serve(index: start.index)
                 return nil
             }, Unmanaged.passRetained(start).toOpaque())
@@ -51,6 +50,8 @@ package final class WorkerTeam: @unchecked Sendable {  // every mutable member i
 
     /// Runs `body` once on each thread, with its number, and returns when all are done.
     package func run(_ body: (_ thread: Int) -> Void) {
+        let control = dtrain_flush_subnormals()
+        defer { dtrain_restore_subnormals(control) }
         guard count > 1 else { return body(0) }
         withoutActuallyEscaping(body) { shared.run($0) }
     }
@@ -58,6 +59,8 @@ package final class WorkerTeam: @unchecked Sendable {  // every mutable member i
     /// Runs `body` for each item of 0 ..< items. Thread t starts with the t-th contiguous part.
     package func forEach(_ items: Int, _ body: (_ item: Int, _ thread: Int) -> Void) {
         guard count > 1, items > 1 else {
+            let control = dtrain_flush_subnormals()
+            defer { dtrain_restore_subnormals(control) }
             for item in 0..<items { body(item, 0) }
             return
         }

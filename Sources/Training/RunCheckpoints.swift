@@ -25,8 +25,8 @@ struct TrainingState: Codable, Equatable {
     func requireSameRun(as checkpoint: Checkpoint) throws {
         guard let mismatch = try checkpoint.training(as: TrainingState.self).mismatch(with: self) else { return }
         throw TrainingFailure(
-            "\(checkpoint.path) is of another run: \(mismatch); hint: resume with the same settings (--config "
-                + "RUN/config.yaml), or start anew with another --run-dir")
+            "\(checkpoint.path) is of another run: \(mismatch); hint: resume with the same settings "
+                + "(--config RUN/config.yaml), or start anew with another --run-dir")
     }
 
     /// What differs from the run that wants to go on from it, in one line; nil when nothing does.

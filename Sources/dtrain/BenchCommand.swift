@@ -36,7 +36,9 @@ struct BenchOptions: ParsableArguments {
     func validate() throws {
         if let problem = Machine.debugBuildProblem { throw ValidationError(problem) }
         guard threads >= 0 && threads <= 1024 else { throw ValidationError("--threads is \(threads); hint: 0 to 1024") }
-        guard repeats >= 1 else { throw ValidationError("--repeats is \(repeats); hint: at least 1, 10 for a figure to quote") }
+        guard (1...1_000_000).contains(repeats) else {
+            throw ValidationError("--repeats is \(repeats); hint: 1 to 1000000, at least 10 for a figure to quote")
+        }
     }
 
     func show(_ report: BenchmarkReport, total: Double? = nil) {
@@ -71,7 +73,9 @@ struct BenchNetworkOptions: ParsableArguments {
     var denseKernels: DenseKernels = .auto
 
     func validate() throws {
-        guard batchSize >= 1 else { throw ValidationError("--batch-size is \(batchSize); hint: at least 1") }
+        guard (1...100_000).contains(batchSize) else {
+            throw ValidationError("--batch-size is \(batchSize); hint: give a number from 1 to 100000")
+        }
         if let problem = network.problem { throw ValidationError(problem) }
     }
 

@@ -32,7 +32,9 @@ extension BadInput {
     }
 
     static let data: [BadInput] = [
-        BadInput(name: "no data folder", arguments: training + ["--data", "@/none"], words: ["no data directory @/none", "--data"], ranks: true),
+        BadInput(
+            name: "no data folder", arguments: training + ["--data", "@/none"],
+            words: ["no data directory @/none", "--data"], ranks: true),
         BadInput(
             name: "a file as data", arguments: training + ["--data", "@/file"], words: ["@/file is not a directory"],
             prepare: { _ = try $0.write("", to: "file") }),
@@ -88,10 +90,16 @@ extension BadInput {
         BadInput(
             name: "a run below a file", arguments: training.dropLast() + ["@/file/run"], words: ["@/file/run: cannot", "a part of the path is a file"],
             ranks: true, prepare: { _ = try $0.write("", to: "file") }),
-        BadInput(name: "a run in /proc", arguments: training.dropLast() + ["/proc/run"], words: ["/proc/run: cannot", "--run-dir"], ranks: true),
+        BadInput(
+            name: "a run in /proc", arguments: training.dropLast() + ["/proc/run"],
+            words: ["/proc/run: cannot", "--run-dir"], ranks: true),
         BadInput(name: "a run without a name", arguments: training.dropLast() + [""], words: ["no name for a run directory"]),
-        BadInput(name: "--resume auto without a run", arguments: Dtrain.small + ["--resume", "auto"], words: ["--resume auto", "--run-dir"]),
-        BadInput(name: "--resume nothing", arguments: training + ["--resume", "@/none"], words: ["@/none", "No such file"], ranks: true),
+        BadInput(
+            name: "--resume auto without a run", arguments: Dtrain.small + ["--resume", "auto"],
+            words: ["--resume auto", "--run-dir"]),
+        BadInput(
+            name: "--resume nothing", arguments: training + ["--resume", "@/none"],
+            words: ["@/none", "No such file"], ranks: true),
         BadInput(name: "--resume a folder", arguments: training + ["--resume", "@"], words: ["@: is not a checkpoint"]),
         BadInput(
             name: "--resume a run directory", arguments: training + ["--resume", "@/old"],

@@ -75,12 +75,18 @@ extension CommandLineTests {
 
 extension BadInput {
     static let commandLine: [BadInput] = [
-        BadInput(name: "unknown flag", arguments: ["--stepz", "3"], words: ["'--stepz'", "train --help"], status: 64, ranks: true),
+        BadInput(
+            name: "unknown flag", arguments: ["--stepz", "3"],
+            words: ["'--stepz'", "train --help"], status: 64, ranks: true),
         BadInput(name: "no number", arguments: ["--steps", "ten"], words: ["'ten'", "--steps"], status: 64, ranks: true),
         BadInput(name: "no value", arguments: ["--steps"], words: ["Missing value", "--steps"], status: 64),
         BadInput(name: "unknown word", arguments: ["tarin"], words: ["'tarin'"], status: 64),
-        BadInput(name: "unknown preset", arguments: ["--preset", "seeds"], words: ["'seeds'", "seed-verbatim", "shallow"], status: 64),
-        BadInput(name: "unknown output", arguments: ["--output", "tanh"], words: ["'tanh'", "linear", "relu", "exp"], status: 64),
+        BadInput(
+            name: "unknown preset", arguments: ["--preset", "seeds"],
+            words: ["'seeds'", "seed-verbatim", "shallow"], status: 64),
+        BadInput(
+            name: "unknown output", arguments: ["--output", "tanh"],
+            words: ["'tanh'", "linear", "relu", "exp"], status: 64),
         BadInput(name: "unknown exchange", arguments: ["--exchange", "gossip"], words: ["'gossip'", "allreduce"], status: 64),
         BadInput(name: "inspect nothing", arguments: ["inspect"], words: ["<checkpoint>", "inspect --help"], status: 64),
         BadInput(name: "synth nothing", arguments: ["synth"], words: ["nothing to do", "--preview"], status: 64),
@@ -114,9 +120,24 @@ extension BadInput {
             BadInput(
                 name: "an image that does not divide", arguments: ["--image-size", "66x50", "--pool", "4"], words: ["66x50", "4x4"],
                 status: 64),
-            BadInput(name: "synth --frames", arguments: ["synth", "@/out", "--frames", "9223372036854775807"], words: ["--frames"], status: 64),
-            BadInput(name: "synth --image-size", arguments: ["synth", "@/out", "--image-size", "4x4"], words: ["--image-size", "8x8"], status: 64),
-            BadInput(name: "a tiny image", arguments: ["--image-size", "4x4", "--run-dir", "@/run"], words: ["--image-size 4x4", "8x8"]),
+            BadInput(
+                name: "synth --frames", arguments: ["synth", "@/out", "--frames", "9223372036854775807"],
+                words: ["--frames"], status: 64),
+            BadInput(
+                name: "synth --image-size", arguments: ["synth", "@/out", "--image-size", "4x4"],
+                words: ["--image-size", "8x8"], status: 64),
+            BadInput(
+                name: "bench --batch-size", arguments: ["bench", "step", "--batch-size", "9223372036854775807"], words: ["--batch-size is "],
+                status: 64),
+            BadInput(
+                name: "bench --pool", arguments: ["bench", "step", "--pool", "3"],
+                words: ["pooling window is 3"], status: 64),
+            BadInput(
+                name: "bench --threads", arguments: ["bench", "gemm", "--threads", "9999"],
+                words: ["--threads is 9999"], status: 64),
+            BadInput(
+                name: "a tiny image", arguments: ["--image-size", "4x4", "--run-dir", "@/run"],
+                words: ["--image-size 4x4", "8x8"]),
         ]
 
     private static func file(_ name: String, _ text: String, _ words: [String]) -> BadInput {
@@ -126,7 +147,9 @@ extension BadInput {
     }
 
     static let configuration: [BadInput] = [
-        BadInput(name: "no file", arguments: ["--config", "@/none.yaml"], words: ["@/none.yaml: No such file"], status: 64, ranks: true),
+        BadInput(
+            name: "no file", arguments: ["--config", "@/none.yaml"],
+            words: ["@/none.yaml: No such file"], status: 64, ranks: true),
         BadInput(name: "a folder as a file", arguments: ["--config", "@"], words: ["@: Is a directory"], status: 64),
         file("unknown key", "steps: 3\n\nstepz: 4\n", ["@/run.yaml:3: unknown setting 'stepz'"]),
         file("syntax", "steps: [1\nhidden: 2\n", ["@/run.yaml:2: ", "flow sequence"]),

@@ -12,25 +12,25 @@ extension CommandLineTests {
             try Dtrain.run(arguments + ["--help"], environment: ["COLUMNS": nil, "LINES": nil])
         }
 
-        /// As `dtrain --help` lists them, so that a new one is not forgotten.
-        static let subcommands: [String] = {
-            let text = (try? help([]).stdout) ?? ""
-            guard let list = text.range(of: "SUBCOMMANDS:\n") else { return [] }
-            return text[list.upperBound...].prefixMatch(of: /(  [a-z][^\n]*\n(   [^\n]*\n)*)*/).map { lines in
-                lines.0.matches(of: /(?m)^  ([a-z-]+)/).map { String($0.1) }
-            } ?? []
-        }()
+        /// `dtrain` and all its subcommands, as the helps list them, so that a new one is not forgotten.
+        static let commands = commands(below: [])
 
-        @Test func theSubcommandsAreFound() {
-            #expect(Set(Self.subcommands).isSuperset(of: ["train", "synth", "inspect"]))
+        private static func commands(below path: [String]) -> [[String]] {
+            let text = (try? help(path).stdout) ?? ""
+            let list = text.firstMatch(of: /SUBCOMMANDS:\n((?:  [^\n]*\n)*)/).map { String($0.1) } ?? ""
+            let names = list.matches(of: /(?m)^  ([a-z-]+)/).map { String($0.1) }
+            return [path] + names.flatMap { commands(below: path + [$0]) }
         }
 
-        @Test(arguments: [""] + subcommands) func textIsAsItWas(subcommand: String) throws {
-            let outcome = try Self.help(subcommand.isEmpty ? [] : [subcommand])
+        @Test func theSubcommandsAreFound() {
+            #expect(Set(Self.commands).isSuperset(of: [[], ["train"], ["synth"], ["inspect"], ["bench", "step"]]))
+        }
+
+        @Test(arguments: commands) func textIsAsItWas(command: [String]) throws {
+            let outcome = try Self.help(command)
             #expect(outcome.status == 0 && outcome.stderr == "")
-            #expect(outcome.stdout.contains("EXAMPLES\n"), "every help has an example")
-            #expect(outcome.stdout.contains(/\n +(mpirun -np \d+ )?dtrain [a-z-]/))
-            let file = Self.folder.appendingPathComponent("\(subcommand.isEmpty ? "dtrain" : subcommand).txt")
+            #expect(outcome.stdout.contains(/\nEXAMPLES?\n +(mpirun -np \d+ )?dtrain [a-z-]/), "every help has an example")
+            let file = Self.folder.appendingPathComponent("\((["dtrain"] + command).joined(separator: "-")).txt")
             if Self.isUpdating { try outcome.stdout.write(to: file, atomically: true, encoding: .utf8) }
             let expected = (try? String(contentsOf: file, encoding: .utf8)) ?? ""
             #expect(
@@ -38,13 +38,18 @@ extension CommandLineTests {
                 "look at the difference; if it is meant: DTRAIN_UPDATE_SNAPSHOTS=1 swift test -c release --filter HelpTests")
         }
 
+        @Test func noSnapshotIsLeftOver() throws {
+            let files = try FileManager.default.contentsOfDirectory(atPath: Self.folder.path)
+            #expect(Set(files) == Set(Self.commands.map { (["dtrain"] + $0).joined(separator: "-") + ".txt" }))
+        }
+
         @Test func everyOptionIsExplained() throws {
-            for subcommand in Self.subcommands {
-                let text = try Self.help([subcommand]).stdout
+            for command in Self.commands {
+                let text = try Self.help(command).stdout
                 // An option, then on its line or the next its explanation.
                 for option in text.matches(of: /\n  (--[a-z-]+[^\n]*)\n([^\n]*)/) {
                     let (line, next) = (option.1, option.2)
-                    #expect(line.contains(/\S +[A-Z]\S/) || next.hasPrefix("          "), "\(subcommand) \(line)")
+                    #expect(line.contains(/\S +[A-Z]\S/) || next.hasPrefix("          "), "\(command) \(line)")
                 }
             }
         }
