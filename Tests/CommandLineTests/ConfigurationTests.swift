@@ -58,7 +58,7 @@ extension CommandLineTests {
             #expect(Set(settings.keys).isSuperset(of: keys))
             // 60 frames, 10 a step, half an epoch.
             #expect(settings["steps"] == "3")
-            #expect(settings["threads"] == "0", "automatic stays automatic: the number that was found fits this machine only")
+            #expect(settings["threads"] == "0", "automatic stays automatic: another machine has other processors")
         }
 
         /// Every flag the help names is a key of the file, and the other way round.

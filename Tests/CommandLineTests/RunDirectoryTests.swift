@@ -22,8 +22,8 @@ extension CommandLineTests {
                 #expect(line["step"] as? Int == position + 1)
                 // 200 frames, 10 a step.
                 #expect(line["epoch"] as? Double == Double(position + 1) / 20)
-                let spent = times.reduce(0) { $0 + (line[$1] as! NSNumber).doubleValue }
-                #expect(spent > 0 && spent <= (line["step_ms"] as! NSNumber).doubleValue)
+                let spent = times.compactMap { line[$0] as? Double }.reduce(0, +)
+                #expect(spent > 0 && spent <= line["step_ms"] as? Double ?? 0)
             }
             let validated = metrics.lines.filter { $0["validation"] != nil }.compactMap { $0["step"] as? Int }
             #expect(validated == [10, 20, 25])
@@ -40,7 +40,7 @@ extension CommandLineTests {
                 ["--steps", "24", "--checkpoint-every", "3", "--validate-every", "3", "--learning-rate", "0.01"],
                 into: folder("run"))
             let scores = try Metrics(run: folder("run")).lines.compactMap { line in
-                (line["validation"] as? [String: Double]).map { (line["step"] as! Int, $0["joint_error_mm"]!) }
+                (line["validation"] as? [String: Double]).map { (line["step"] as? Int ?? -1, $0["joint_error_mm"] ?? .nan) }
             }
             #expect(scores.map(\.0) == Array(stride(from: 3, through: 24, by: 3)))
             let best = scores.min { $0.1 < $1.1 }!.0
