@@ -79,7 +79,7 @@ private final class Operands {
         batch = bench.batch
         self.rows = rows
         let outputs = network.hidden
-        tileRows = max(1, HandNetwork.tileCount / outputs / TiledDense.rowGranule) * TiledDense.rowGranule
+        tileRows = HandNetwork.tileRows(outputs: outputs)
         tiles = rows / tileRows
         let allowed = Processors.allowed()
         team = WorkerTeam(count: bench.threads, processors: bench.threads == allowed.count ? allowed : [])

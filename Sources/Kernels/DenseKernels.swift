@@ -11,10 +11,13 @@ package enum DenseKernels: String, Sendable, Codable, CaseIterable {
 
     /// What `auto` means on this processor for a layer of `outputs` units: a pure function of both, so that a run's bits
     /// are the same every time. The tiled kernels use 256-bit registers; Intel's processors with AVX-512 do twice as much a
-    /// cycle with the 512-bit ones of OpenBLAS's kernels, AMD's do not.
+    /// cycle with the 512-bit ones of OpenBLAS's kernels, AMD's do not. A build without fused multiply-add has the BLAS.
     package func choose(outputs: Int) -> DenseKernels {
         guard TiledDense.fits(outputs: outputs) else { return .blas }
         guard self == .auto else { return self }
+        #if arch(x86_64)
+            guard Processors.compiledFeatures.contains("fma") else { return .blas }
+        #endif
         return Processors.isIntel && Processors.hasFeature("avx512f") ? .blas : .tiled
     }
 }
