@@ -6,6 +6,8 @@ package import Kernels
 package struct StepStatistics {
     /// Ranks that cannot go on with this step.
     package private(set) var failures = 0.0
+    /// Ranks that were asked to stop after this step.
+    package private(set) var stops = 0.0
     package private(set) var samples = 0.0
     package private(set) var squaredErrors = 0.0
     /// Distances between predicted and true joints.
@@ -21,7 +23,7 @@ package struct StepStatistics {
     package private(set) var outputSums: [Double]
     package private(set) var outputSquares: [Double]
 
-    private static let scalars = 7
+    private static let scalars = 8
     private let outputs: Int
 
     /// - Parameters:
@@ -36,6 +38,9 @@ package struct StepStatistics {
 
     /// A rank that failed takes part with nothing but the news.
     package mutating func setFailed() { failures = 1 }
+
+    /// This rank was asked to stop.
+    package mutating func setStopping() { stops = 1 }
 
     /// Adds this rank's samples.
     /// - Parameters:
@@ -73,14 +78,15 @@ package struct StepStatistics {
     package mutating func sum(over communicator: any Communicator) throws {
         guard communicator.size > 1 else { return }
         var values = [
-            failures, samples, squaredErrors, zeroOutputs, headGradientSquares, squaredLabels, skipped,
+            failures, samples, squaredErrors, zeroOutputs, headGradientSquares, squaredLabels, skipped, stops,
         ]
         values += outputSums
         values += outputSquares
         values += metrics.sums
         try values.withUnsafeMutableBufferPointer { try communicator.sum($0) }
         (failures, samples, squaredErrors, zeroOutputs) = (values[0], values[1], values[2], values[3])
-        (headGradientSquares, squaredLabels, skipped) = (values[4], values[5], values[6])
+        (headGradientSquares, squaredLabels) = (values[4], values[5])
+        (skipped, stops) = (values[6], values[7])
         outputSums = Array(values[Self.scalars..<Self.scalars + outputs])
         outputSquares = Array(values[Self.scalars + outputs..<Self.scalars + 2 * outputs])
         metrics.sums = Array(values[(Self.scalars + 2 * outputs)...])

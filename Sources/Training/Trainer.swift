@@ -35,6 +35,8 @@ package final class Trainer {
     private var monitor = CollapseMonitor()
     private var timer = StepTimer()
     private var skippedSamples = 0
+    /// The ranks agreed to stop after this step.
+    private var isStopping = false
     private var skippedNames: Set<String> = []
     private var lastSaved = -1
 
@@ -183,9 +185,10 @@ package final class Trainer {
             if step % configuration.validateEvery == 0 || step == totalSteps {
                 try timer.measureElsewhere { try validate() }
             }
-            if step % configuration.checkpointEvery == 0 || step == totalSteps {
+            if step % configuration.checkpointEvery == 0 || step == totalSteps || isStopping {
                 try timer.measureElsewhere { try save() }
             }
+            if isStopping && step < totalSteps { return try leave() }
         }
         if step == first { console.line("nothing to do: \(step) steps are done already; hint: a larger --steps") }
         try conclude()
@@ -193,8 +196,18 @@ package final class Trainer {
         directory.close()
     }
 
+    /// Ends a run that was asked to stop, its checkpoint written.
+    private func leave() throws {
+        loader.stop()
+        directory.close()
+        throw TrainingFailure(
+            "stopped by a signal after step \(step), which is saved; hint: go on with --config \(directory.path)/config.yaml "
+                + "--run-dir \(directory.path) --resume auto", exitCode: StopRequest.exitCode)
+    }
+
     private func trainStep() throws {
         var statistics = StepStatistics(outputs: network.configuration.outputs, camera: camera)
+        if StopRequest.signalNumber != 0 { statistics.setStopping() }
         var failure: String?
         var batch: Batch?
         do {
@@ -233,6 +246,7 @@ package final class Trainer {
             exchange.resetCost()
             try network.finishBackward(input: batch.input.baseAddress!, samples: batch.count, sink: exchange)
         }
+        isStopping = statistics.stops > 0
         if statistics.skipped > 0 { skippedSamples += try report(bad: batch.bad) }
         step += 1
         timer.finishStep(samples: statistics.samples, exchange: exchange.cost.seconds, bytes: exchange.cost.bytes)

@@ -22,7 +22,7 @@ struct TrainCommand: ParsableCommand {
               dtrain --config runs/icvl/config.yaml --seed 2 --run-dir runs/second
 
             EXIT CODES
-              0 done   1 a failure, explained on standard error   64 a wrong command line
+              0 done   1 a failure, explained on standard error   64 a wrong command line   75 stopped by a signal, saved, try again
             """)
 
     @OptionGroup(title: "DATA") var data: DataOptions
@@ -64,6 +64,7 @@ struct TrainCommand: ParsableCommand {
             if error.isForThisProcessToPrint { CommandRunner.complain("\(error)") }
             Glibc.exit(1)
         }
+        StopRequest.listen()
         do {
             let trainer = try Trainer(
                 configuration, communicator: communicator, startedAt: startedAt,
