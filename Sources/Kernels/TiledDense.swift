@@ -35,7 +35,7 @@ package struct TiledDense: Sendable {
 
     /// Floats of scratch a thread needs: x packed for a block of `rows` rows of w, or for a forward block.
     package static func scratchCount(samples: Int, rows: Int) -> Int {
-        let forward = paddedSamples(samples) * TiledForward.depth
+        let forward = (paddedSamples(samples) + strip) * TiledForward.depth
         let backward = paddedRows(rows) * samples + blockCount
         return (max(forward, backward) + strip - 1) / strip * strip
     }

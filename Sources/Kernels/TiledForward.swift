@@ -26,8 +26,10 @@ extension TiledDense {
             let isFirst = start == rows.lowerBound
             // The next strip's lines are asked for while this one is used, some a panel.
             let ahead = (depth + panels - 1) / panels
+            let packedStrip = scratch + panels &* Self.panel &* TiledForward.depth
             var column = 0
             while column < outputs {
+                packStrip(block + column, depth: depth, into: packedStrip)
                 for panel in 0..<panels {
                     let next = block + (column &+ Self.strip)
                     var line = panel &* ahead
@@ -37,7 +39,7 @@ extension TiledDense {
                         line &+= 1
                     }
                     forwardBlock(
-                        depth, x: scratch + panel &* Self.panel &* depth, w: block + column,
+                        depth, x: scratch + panel &* Self.panel &* depth, w: packedStrip,
                         y: partial + (panel &* Self.panel &* outputs &+ column), isFirst: isFirst)
                 }
                 column &+= Self.strip
@@ -64,6 +66,20 @@ extension TiledDense {
         }
     }
 
+    /// Sixteen columns of w, one line a row: rows of a power of two of bytes apart would all claim the same few places of
+    /// the level-1 cache.
+    @inline(__always)
+    private func packStrip(_ w: UnsafePointer<Float>, depth: Int, into packed: UnsafeMutablePointer<Float>) {
+        var (source, target) = (UnsafeRawPointer(w), UnsafeMutableRawPointer(packed))
+        for _ in 0..<depth {
+            target.storeBytes(of: source.loadUnaligned(as: SIMD8<Float>.self), as: SIMD8<Float>.self)
+            target.storeBytes(
+                of: source.loadUnaligned(fromByteOffset: 32, as: SIMD8<Float>.self), toByteOffset: 32, as: SIMD8<Float>.self)
+            source += outputs &* 4
+            target += 64
+        }
+    }
+
     /// Six samples by sixteen columns.
     @inline(__always)
     private func forwardBlock(
@@ -72,12 +88,12 @@ extension TiledDense {
         var block = RegisterBlock()
         var x = x
         var w = UnsafeRawPointer(w)
-        let step = outputs &* 4
         for _ in 0..<depth {
             block.accumulate(x, w)
             x += 6
-            w += step
+            w += 64
         }
+        let step = outputs &* 4
         let y = UnsafeMutableRawPointer(y)
         if isFirst { block.store(y, stride: step) } else { block.add(y, stride: step) }
     }

@@ -89,24 +89,26 @@ extension TiledDense {
         var block = RegisterBlock()
         var x = x
         var dy = UnsafeRawPointer(dy)
-        let share = samples / Self.panel
+        // Two rows' update at three places: each place costs the accumulators a way to memory and back.
+        let share = samples / 3
         if pending.offset >= 0 {
-            for line in 0..<Self.panel {
+            for place in 0..<3 {
                 for _ in 0..<share {
                     block.accumulate(x, dy)
                     x += 6
                     dy += 64
                 }
-                pending.update(line)
+                pending.update(2 &* place)
+                pending.update(2 &* place &+ 1)
             }
         } else {
-            for _ in 0..<share &* Self.panel {
+            for _ in 0..<share &* 3 {
                 block.accumulate(x, dy)
                 x += 6
                 dy += 64
             }
         }
-        for _ in 0..<samples &- share &* Self.panel {
+        for _ in 0..<samples &- share &* 3 {
             block.accumulate(x, dy)
             x += 6
             dy += 64
