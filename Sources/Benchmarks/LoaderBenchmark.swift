@@ -18,7 +18,7 @@ package struct LoaderBenchmark {
 
     /// - Throws: `DataError` when the temporary directory cannot be written.
     package func run() throws -> BenchmarkReport {
-        var template = Array("\(String(cString: getenv("TMPDIR") ?? strdup("/tmp")))/dtrain-loader-XXXXXX".utf8CString)
+        var template = Array("\(getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp")/dtrain-loader-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw DataError("cannot make a temporary directory; hint: set TMPDIR") }
         let folder = String(decoding: template.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
         defer { remove(folder) }

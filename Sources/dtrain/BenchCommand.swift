@@ -86,6 +86,14 @@ struct BenchNetworkOptions: ParsableArguments {
     }
 }
 
+extension BenchNetworkOptions {
+    /// The benchmark of single kernels of this network.
+    func kernelBenchmark(_ options: BenchOptions) -> KernelBenchmark {
+        KernelBenchmark(
+            network: network, batch: batchSize, threads: options.resolvedThreads, repeats: options.repeats)
+    }
+}
+
 struct BenchStep: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "step", abstract: "One rank's training step, its parts, and the floor the hardware sets.",
@@ -122,10 +130,7 @@ struct BenchGemm: ParsableCommand {
     func run() throws {
         try measured {
             options.show(
-                try KernelBenchmark(
-                    network: network.network, batch: network.batchSize, threads: options.resolvedThreads,
-                    repeats: options.repeats
-                ).products())
+                try network.kernelBenchmark(options).products())
         }
     }
 }
@@ -144,10 +149,7 @@ struct BenchKernels: ParsableCommand {
     func run() throws {
         try measured {
             options.show(
-                try KernelBenchmark(
-                    network: network.network, batch: network.batchSize, threads: options.resolvedThreads,
-                    repeats: options.repeats
-                ).kernels())
+                try network.kernelBenchmark(options).kernels())
         }
     }
 }
