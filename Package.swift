@@ -42,7 +42,7 @@ let package = Package(
 
         module("Tensors", ["CLinux"]),
         module("Kernels", ["Tensors", "CLinux", "COpenBLAS"]),
-        module("Collectives", ["Tensors", "CMPI"]),
+        module("Collectives", ["Tensors", "CMPI", "CLinux"]),
         module("Telemetry"),
         module("Checkpoints"),
         module("HandData", ["Tensors", "CPNG"]),
@@ -58,7 +58,7 @@ let package = Package(
 
         module(
             "Benchmarks",
-            ["Tensors", "Kernels", "Telemetry", "HandData", "Optimizers", "Networks", "Exchange"]),
+            ["Tensors", "Kernels", "Telemetry", "HandData", "Optimizers", "Networks", "Exchange", "Collectives"]),
 
         .executableTarget(
             name: "dtrain",

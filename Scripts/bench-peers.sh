@@ -9,6 +9,8 @@
 set -euo pipefail
 # shellcheck source=Scripts/setup.sh
 source "$(dirname -- "${BASH_SOURCE[0]}")/setup.sh"
+# shellcheck source=Scripts/peers/measure.sh
+source "$root/Scripts/peers/measure.sh"
 
 declare -A option=([threads]=$(nproc) [pool]=2 [batch]=100 [rounds]=3 [steps]=10 [warmup]=3)
 while (($#)); do
@@ -25,20 +27,6 @@ set_up
 python=$("$root/Scripts/python-env.sh" "$root/Scripts/requirements.txt" "$root/Scripts/peers/requirements.txt")
 swift build --package-path "$root" -c release --product dtrain >&2
 
-# "Tuned": glibc keeps and reuses the memory that a program frees, instead of giving it back and taking fresh pages, zeroed
-# by the kernel, at each step.
-tuned=(env MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=8589934592 MALLOC_TOP_PAD_=268435456)
-
-# measure NAME COMMAND...: runs it and keeps the JSON, its last line that starts with a brace, as NAME.json.
-measure() {
-    local name=$1 log=$directory/$1.log
-    shift
-    "$@" >"$log" 2>&1 || fail "failed: $*. hint: see $log"
-    grep '^{' "$log" | tail -n 1 >"$directory/$name.json"
-    [[ -s $directory/$name.json ]] || fail "no JSON from: $*. hint: see $log"
-    say "$name: $(grep -o '"median_s": *[0-9.]*' "$directory/$name.json")"
-}
-
 for threads in ${option[threads]}; do
     directory=$root/runs/bench-peers/threads-$threads-pool-${option[pool]}-batch-${option[batch]}
     rm -rf -- "$directory"
@@ -50,10 +38,10 @@ for threads in ${option[threads]}; do
     for ((round = 1; round <= option[rounds]; round++)); do
         for program in tensorflow_question pytorch_step; do
             source=$root/Scripts/peers/$program.py
-            measure "$program-installed.$round" "$python" "$source" "${peer[@]}"
-            measure "dtrain-after-$program-installed.$round" "${own[@]}"
-            measure "$program-tuned.$round" "${tuned[@]}" "$python" "$source" "${peer[@]}"
-            measure "dtrain-after-$program-tuned.$round" "${own[@]}"
+            measure "$directory" "$program-installed.$round" "$python" "$source" "${peer[@]}"
+            measure "$directory" "dtrain-after-$program-installed.$round" "${own[@]}"
+            measure "$directory" "$program-tuned.$round" "${tuned[@]}" "$python" "$source" "${peer[@]}"
+            measure "$directory" "dtrain-after-$program-tuned.$round" "${own[@]}"
         done
     done
 done

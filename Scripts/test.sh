@@ -6,6 +6,8 @@ set -euo pipefail
 source "$(dirname -- "${BASH_SOURCE[0]}")/setup.sh"
 cd -- "$root"
 
+# For Cluster/local, which Scripts/tests/cluster.sh tries.
+requirements+=('command -v tc | iproute2')
 set_up
 swift build -c release --build-tests
 status=0

@@ -6,7 +6,6 @@ MEASUREMENTS holds a directory for each setting, threads-T-pool-K-batch-B, and i
 PEER-VARIANT.ROUND.json and dtrain-after-PEER-VARIANT.ROUND.json.
 """
 
-import json
 import re
 import sys
 from dataclasses import dataclass
@@ -17,6 +16,8 @@ import matplotlib
 
 matplotlib.use("svg")
 import matplotlib.pyplot as plt
+
+import page
 
 BEGIN, END = "<!-- bench-peers: begin -->", "<!-- bench-peers: end -->"
 NAMES = {
@@ -60,12 +61,7 @@ class Setting:
 
 
 def load(path):
-    try:
-        entry = json.loads(path.read_text(encoding="utf-8"))
-        entry["median_s"], entry["p90_s"], entry["peak_memory_mb"]
-        return entry
-    except (OSError, json.JSONDecodeError, KeyError) as error:
-        raise SystemExit(f"{path}: not a measurement ({error!r}); hint: run Scripts/bench-peers.sh again")
+    return page.load(path, ("median_s", "p90_s", "peak_memory_mb"), "Scripts/bench-peers.sh")
 
 
 def read(measurements):
@@ -115,19 +111,11 @@ def table(setting):
     return "\n".join(lines)
 
 
-def machine():
-    text = Path("/proc/cpuinfo").read_text()
-    model = re.search(r"^model name\s*:\s*(.*)$", text, re.MULTILINE)
-    memory = int(re.search(r"^MemTotal:\s*(\d+)", Path("/proc/meminfo").read_text(), re.MULTILINE).group(1)) / 2**20
-    processors = len(re.findall(r"^processor\s*:", text, re.MULTILINE))
-    return f"{model.group(1) if model else 'processor unknown'}, {processors} processors, {memory:.0f} GiB"
-
-
 def section(settings):
     rounds = len(settings[0].peers[0].rounds)
     tables = "\n\n".join(table(setting) for setting in settings)
     return f"""{BEGIN}
-Measured by `Scripts/bench-peers.sh` on {machine()}, {rounds} round{"s" * (rounds != 1)} in one run. Each peer was followed by dtrain at once, and its ratio is to that
+Measured by `Scripts/bench-peers.sh` on {page.machine()}, {rounds} round{"s" * (rounds != 1)} in one run. Each peer was followed by dtrain at once, and its ratio is to that
 run of dtrain; all other figures are medians over the rounds. "Tuned": glibc is told to keep freed memory (`MALLOC_MMAP_THRESHOLD_`, `MALLOC_TRIM_THRESHOLD_`, `MALLOC_TOP_PAD_` raised).
 
 ![Step times of the peers and dtrain](performance.svg)
@@ -136,27 +124,8 @@ run of dtrain; all other figures are medians over the rounds. "Tuned": glibc is 
 {END}"""
 
 
-def write(settings, path):
-    """Puts the section between its markers, or at the end of a file that has none."""
-    text = path.read_text(encoding="utf-8") if path.exists() else "# Performance\n"
-    if BEGIN in text and END in text:
-        before, rest = text.split(BEGIN, 1)
-        after = rest.split(END, 1)[1]
-        text = before + section(settings) + after
-    else:
-        text = text.rstrip("\n") + "\n\n## Side by side\n\n" + section(settings) + "\n"
-    path.write_text(text, encoding="utf-8")
-
-
 def draw(settings, path):
-    plt.rcParams.update(
-        {
-            "svg.hashsalt": "performance",  # the same bytes from the same measurements
-            "font.size": 10,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-        }
-    )
+    page.style("performance")
     bars = len(NAMES) + 1
     figure, all_axes = plt.subplots(
         len(settings), 1, figsize=(9, 0.9 + len(settings) * (0.6 + 0.42 * bars)), squeeze=False
@@ -197,7 +166,7 @@ def main():
     settings = read(Path(sys.argv[1]))
     docs.mkdir(parents=True, exist_ok=True)
     draw(settings, docs / "performance.svg")
-    write(settings, docs / "performance.md")
+    page.replace(docs / "performance.md", BEGIN, END, section(settings), before="## Side by side\n")
     print(docs / "performance.md")
 
 

@@ -199,7 +199,9 @@ private final class Operands {
             let memory = try? Arena(
                 capacity: 2 * Arena.bytes(Float.self, count: images * convolution.outputCount)
                     + Arena.bytes(UInt8.self, count: images * convolution.outputCount)
-                    + Arena.bytes(Float.self, count: images * 208) + Arena.bytes(Float.self, count: 208))
+                    + Arena.bytes(Float.self, count: images * 208) + Arena.bytes(Float.self, count: 208)
+                    + Arena.bytes(
+                        Int32.self, count: ActiveWindows.boundCount(rows: convolution.pooledHeight, capacity: images)))
         else { return [] }
         let pooled = memory.carve(Float.self, count: images * convolution.outputCount).baseAddress!
         let winners = memory.carve(UInt8.self, count: images * convolution.outputCount).baseAddress!
@@ -207,16 +209,37 @@ private final class Operands {
         let taps = memory.carve(Float.self, count: 208).baseAddress!
         for index in 0..<208 { taps[index] = Float(index % 7) * 0.1 - 0.3 }
         let (input, _) = batches.batch(0)
+        let count = ActiveWindows.boundCount(rows: convolution.pooledHeight, capacity: images)
+        let active = ActiveWindows(
+            rows: convolution.pooledHeight, columns: convolution.pooledWidth, capacity: images,
+            bounds: memory.carve(Int32.self, count: count).baseAddress!)
+        for image in 0..<images {
+            convolution.findActive(input + image * convolution.inputCount, number: image, in: active)
+        }
         for area in scratch { area.update(repeating: 0, count: convolution.scratchCount) }
         let work = 2.0 * 200 * Double(convolution.inputCount * images)
         return [
             row("convolution forward, \(images) images", repeats: repeats, work: work) {
                 team.forEach(images) { image, thread in
                     convolution.forward(
-                        image: input + image * convolution.inputCount, weights: taps, bias: taps + 200,
+                        image: input + image * convolution.inputCount, number: image, active: active,
+                        fillsBackground: true, weights: taps, bias: taps + 200,
                         output: pooled + image * convolution.outputCount,
                         winners: winners + image * convolution.outputCount, scratch: scratch[thread])
                 }
+            },
+            row(
+                "largest magnitudes (finite check), \(images) images", repeats: repeats,
+                work: 4 * Double((convolution.inputCount + convolution.outputCount) * images), unit: .gigabytes
+            ) {
+                team.forEach(images) { image, thread in
+                    // Kept, so that the work is not left out.
+                    scratch[thread][0] = Magnitude.peak(
+                        input + image * convolution.inputCount, count: convolution.inputCount)
+                    scratch[thread][1] = Magnitude.peak(
+                        pooled + image * convolution.outputCount, count: convolution.outputCount)
+                }
+                for area in scratch { (area[0], area[1]) = (0, 0) }
             },
             row(
                 "convolution backward, \(images) images", repeats: repeats,
@@ -224,7 +247,8 @@ private final class Operands {
             ) {
                 team.forEach(images) { image, thread in
                     convolution.backward(
-                        image: input + image * convolution.inputCount, gradient: pooled + image * convolution.outputCount,
+                        image: input + image * convolution.inputCount, number: image, active: active, background: nil,
+                        gradient: pooled + image * convolution.outputCount,
                         winners: winners + image * convolution.outputCount, weightGradient: gradients + image * 208,
                         biasGradient: gradients + image * 208 + 200, scratch: scratch[thread])
                 }

@@ -16,6 +16,9 @@ package struct Measurement: Sendable {
         times.append(Stopwatch.now - start)
     }
 
+    /// Adds a duration measured elsewhere.
+    package mutating func add(_ seconds: Double) { times.append(seconds) }
+
     package var median: Double { quantile(0.5) }
     package var p90: Double { quantile(0.9) }
 

@@ -51,7 +51,7 @@ package struct StepBenchmark {
 
         func step(_ number: Int) throws {
             let (input, labels) = inputs.batch(number)
-            net.forward(input: input, samples: batch)
+            try net.forward(input: input, samples: batch)
             net.beginBackward(labels: labels, samples: batch, scale: 1 / Float(batch * network.outputs))
             adam.beginStep()
             try net.finishBackward(input: input, samples: batch, sink: exchange)

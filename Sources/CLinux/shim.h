@@ -8,6 +8,19 @@
 static inline long dtrain_get_affinity(int process, void *mask, size_t bytes) { return syscall(SYS_sched_getaffinity, process, bytes, mask); }
 static inline long dtrain_set_affinity(const void *mask, size_t bytes) { return syscall(SYS_sched_setaffinity, 0, bytes, mask); }
 
+// An anonymous file in memory, which is not bounded by the size of /dev/shm; declared under _GNU_SOURCE only, too.
+static inline int dtrain_memory_file(const char *name) { return (int)syscall(SYS_memfd_create, name, 1u /* MFD_CLOEXEC */); }
+
+// Reserves the pages of a part of a file in memory: a lack of memory is an error here, and would be a SIGBUS later.
+static inline long dtrain_reserve(int file, long offset, long bytes) { return syscall(SYS_fallocate, file, 0, offset, bytes); }
+
+// Sleeping on a word that processes share, and waking those who do; glibc has no wrapper. 0 = FUTEX_WAIT, 1 = FUTEX_WAKE.
+static inline void dtrain_futex_wait(const void *word, unsigned int seen, long nanoseconds) {
+    struct { long seconds, nanoseconds; } limit = {0, nanoseconds};
+    syscall(SYS_futex, word, 0, seen, &limit, 0, 0);
+}
+static inline void dtrain_futex_wake(const void *word) { syscall(SYS_futex, word, 1, 0x7fffffff, 0, 0, 0); }
+
 // The processor's hint that this is a spinning loop; Swift exposes none.
 static inline void dtrain_spin_hint(void) {
 #if defined(__x86_64__)

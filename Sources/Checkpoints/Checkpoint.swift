@@ -17,7 +17,7 @@ package struct Checkpoint: Sendable {
     /// Training steps done.
     package var step: Int { state.step }
 
-    /// Opens the checkpoint in a directory.
+    /// Opens the checkpoint in a directory. One that is named `step-...` must hold that step; other names say nothing.
     ///
     /// - Throws: `.missing`, `.damaged` naming the file and what is wrong with it, `.unsupported`, `.system`.
     package static func open(
@@ -26,6 +26,10 @@ package struct Checkpoint: Sendable {
         let statePath = "\(path)/\(CheckpointState.fileName)"
         guard Directories.exists(statePath) else { throw notACheckpoint(path) }
         let checkpoint = Checkpoint(path: path, state: try CheckpointState(path: statePath))
+        if let step = CheckpointStore.step(ofName: String(path.split(separator: "/").last ?? "")),
+            step != checkpoint.step {
+            throw .damaged(path, "holds step \(checkpoint.step)", hint: "it was renamed; name it as it was")
+        }
         for (name, digest) in checkpoint.state.files.sorted(by: { $0.key < $1.key }) {
             try checkpoint.verify(name, digest, verification)
         }

@@ -43,8 +43,10 @@ package struct CheckpointError: Error, Equatable, Sendable, CustomStringConverti
 extension CheckpointError {
     /// The one place where `errno` becomes words and a hint.
     ///
-    /// - Parameter action: what was tried, as in "cannot ACTION".
-    static func system(_ action: String, _ path: String, code: Int32) -> CheckpointError {
+    /// - Parameters:
+    ///   - action: what was tried, as in "cannot ACTION".
+    ///   - making: the path is to be made or changed, so that it is missing means that it was taken away.
+    static func system(_ action: String, _ path: String, code: Int32, making: Bool = false) -> CheckpointError {
         let hint: String? =
             switch code {
             case ENOSPC, EDQUOT: "free space on this file system, or keep fewer checkpoints"
@@ -53,6 +55,8 @@ extension CheckpointError {
             case EIO, ESTALE: "the storage reports a fault; look at the kernel's log and the mount"
             case ENOTDIR: "a part of the path is a file, not a directory"
             case ELOOP: "the path is or holds a symbolic link where none is followed"
+            case EISDIR: "a directory stands where a file belongs; remove or rename it"
+            case ENOENT where making: "the directory it belongs in is gone; was it removed or renamed?"
             case EMFILE, ENFILE: "raise the limit on open files (ulimit -n)"
             default: nil
             }

@@ -15,11 +15,14 @@ package struct CheckpointStore: Sendable {
     package let directory: String
     /// How many of the newest checkpoints are kept, at least 1.
     package let keepNewest: Int
+    /// The lock that the writer must hold, still, whenever it begins a checkpoint; nil: none is asked for.
+    package let lock: String?
 
-    package init(directory: String, keepNewest: Int = 3) {
+    package init(directory: String, keepNewest: Int = 3, lock: String? = nil) {
         precondition(keepNewest >= 1, "keepNewest is \(keepNewest)")
         self.directory = directory
         self.keepNewest = keepNewest
+        self.lock = lock
     }
 
     /// `step-00000100`: sorts by step up to eight digits.
@@ -28,7 +31,7 @@ package struct CheckpointStore: Sendable {
         return "step-" + String(repeating: "0", count: max(0, 8 - digits.count)) + digits
     }
 
-    private static func step(ofName name: String) -> Int? {
+    static func step(ofName name: String) -> Int? {
         guard name.hasPrefix("step-"), let step = Int(name.dropFirst(5)), step >= 0, Self.name(ofStep: step) == name
         else { return nil }
         return step
@@ -55,7 +58,7 @@ package struct CheckpointStore: Sendable {
     package func list() throws(CheckpointError) -> [Listing] {
         try steps().map { step in
             let path = path(ofStep: step)
-            let content = Result { () throws(CheckpointError) in try open(step: step, verifying: .sizes) }
+            let content = Result { () throws(CheckpointError) in try Checkpoint.open(path, verifying: .sizes) }
             return Listing(step: step, path: path, content: content)
         }
     }
@@ -75,7 +78,7 @@ package struct CheckpointStore: Sendable {
         var damaged: [CheckpointError] = []
         for step in try steps().reversed() {
             do throws(CheckpointError) {
-                return Search(checkpoint: try open(step: step, verifying: .checksums), damaged: damaged)
+                return Search(checkpoint: try Checkpoint.open(path(ofStep: step), verifying: .checksums), damaged: damaged)
             } catch {
                 damaged.append(error)
             }
@@ -85,16 +88,6 @@ package struct CheckpointStore: Sendable {
 
     private func steps() throws(CheckpointError) -> [Int] {
         (try Directories.names(in: directory) ?? []).compactMap(Self.step(ofName:)).sorted()
-    }
-
-    private func open(
-        step: Int, verifying verification: Checkpoint.Verification
-    ) throws(CheckpointError) -> Checkpoint {
-        let checkpoint = try Checkpoint.open(path(ofStep: step), verifying: verification)
-        guard checkpoint.step == step else {
-            throw .damaged(checkpoint.path, "holds step \(checkpoint.step)", hint: "it was renamed; name it as it was")
-        }
-        return checkpoint
     }
 
     // MARK: Writing
@@ -131,9 +124,10 @@ package struct CheckpointStore: Sendable {
 
     /// Begins a checkpoint. One of the same step, if there is one, stays until the new one is whole.
     ///
-    /// - Throws: `.system` when nothing can be written here.
+    /// - Throws: `.system` when nothing can be written here; `.locked` when the directory is not the writer's any more.
     package func begin(step: Int) throws(CheckpointError) -> PendingCheckpoint {
         precondition(step >= 0, "step \(step)")
+        if let lock { try RunLock.requireHeld(lock) }
         return try PendingCheckpoint(store: self, step: step)
     }
 

@@ -25,6 +25,11 @@ enum Directories {
         guard status.st_mode & S_IFMT == S_IFDIR else { throw .system("use as a directory", path, code: ENOTDIR) }
     }
 
+    /// `mkdir(2)` of one directory, which must not be there yet, in one that must.
+    static func createOne(_ path: String) throws(CheckpointError) {
+        guard mkdir(path, 0o755) == 0 else { throw .system("create the directory", path, code: errno, making: true) }
+    }
+
     /// The names in a directory, sorted; nil when it is not there. `opendir(3)`, `readdir(3)`.
     static func names(in path: String) throws(CheckpointError) -> [String]? {
         guard let stream = opendir(path) else {
@@ -69,7 +74,7 @@ enum Directories {
 
     /// `rename(2)`.
     static func move(_ source: String, to target: String) throws(CheckpointError) {
-        guard rename(source, target) == 0 else { throw .system("rename to \(target)", source, code: errno) }
+        guard rename(source, target) == 0 else { throw .system("rename to \(target)", source, code: errno, making: true) }
     }
 
     /// `fsync(2)` of a directory: renames in it survive a power cut.

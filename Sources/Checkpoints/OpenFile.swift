@@ -17,7 +17,8 @@ struct OpenFile: ~Copyable, Sendable {
     static func reading(_ path: String) throws(CheckpointError) -> OpenFile {
         let file = try opening(path, O_RDONLY | O_NONBLOCK, action: "open for reading")
         guard try file.status().st_mode & S_IFMT == S_IFREG else {
-            throw CheckpointError(.refused, path: path, "is not a regular file")
+            throw CheckpointError(
+                .refused, path: path, "is not a regular file", hint: "remove or rename what stands in its place")
         }
         return file
     }
@@ -43,7 +44,7 @@ struct OpenFile: ~Copyable, Sendable {
         while true {
             let descriptor = open(path, flags | O_CLOEXEC, 0o644)
             if descriptor >= 0 { return OpenFile(descriptor: descriptor, path: path) }
-            if errno != EINTR { throw .system(action, path, code: errno) }
+            if errno != EINTR { throw .system(action, path, code: errno, making: flags & (O_CREAT | O_DIRECTORY) != 0) }
         }
     }
 

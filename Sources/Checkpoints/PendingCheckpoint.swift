@@ -15,7 +15,8 @@ package struct PendingCheckpoint: ~Copyable {
         let name = "\(CheckpointStore.temporaryPrefix)\(CheckpointStore.name(ofStep: step))-\(getpid())"
         temporaryPath = "\(store.directory)/\(name)"
         try Directories.remove(temporaryPath)
-        try Directories.create(temporaryPath)
+        // Not its parents: a store that was removed or renamed is not begun anew.
+        try Directories.createOne(temporaryPath)
     }
 
     deinit {

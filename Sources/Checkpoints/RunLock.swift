@@ -36,6 +36,22 @@ package final class RunLock {
         throw CheckpointError(.locked, path: path, "other runs keep taking this lock")
     }
 
+    /// Throws when the file at the path is not a lock of this process (any more): its directory was removed or renamed since,
+    /// and perhaps belongs to another run now. A file that cannot be read for another reason decides nothing.
+    package static func requireHeld(_ path: String) throws(CheckpointError) {
+        let isHeld: Bool
+        do throws(CheckpointError) {
+            isHeld = record(in: try OpenFile.reading(path)) == .current()
+        } catch {
+            isHeld = error.kind != .missing
+        }
+        guard isHeld else {
+            throw CheckpointError(
+                .locked, path: path, "is not this run's any more: its directory was removed, renamed, or taken by another run",
+                hint: "resume from where the checkpoints are now, with --run-dir")
+        }
+    }
+
     /// `flock(2)` without waiting: 0 or its `errno`.
     package static func flockExclusively(_ descriptor: Int32) -> Int32 {
         flock(descriptor, LOCK_EX | LOCK_NB) == 0 ? 0 : errno

@@ -12,8 +12,12 @@ package enum CollectiveError: Error, Equatable, CustomStringConvertible {
     /// Another rank ended before it took part in `call`.
     case peerEnded(call: String, peer: Int, reason: String)
 
-    /// Ranks entered different calls at the same time, where real MPI would hang. Only `Simulated` can see this.
+    /// Ranks entered different calls at the same time. `Simulated` sees it always, MPI's ranks when they share memory;
+    /// elsewhere they hang.
     case callsDiffer(String)
+
+    /// An environment variable has a value that means nothing.
+    case badSetting(name: String, value: String, hint: String)
 
     /// A point-to-point message had another length than the receiver expected. In bytes.
     case wrongLength(source: Int, expected: Int, received: Int)
@@ -36,6 +40,8 @@ package enum CollectiveError: Error, Equatable, CustomStringConvertible {
             return
                 "ranks entered different collectives: \(calls); "
                 + "hint: every rank must make the same calls in the same order"
+        case .badSetting(let name, let value, let hint):
+            return "\(name) is \"\(value)\"; hint: \(hint)"
         case .wrongLength(let source, let expected, let received):
             return "message from rank \(source) has \(received) bytes where \(expected) were expected; "
                 + "hint: sender and receiver must agree on the length, do all ranks run the same program and options?"

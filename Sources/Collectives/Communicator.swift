@@ -15,10 +15,27 @@ package protocol Communicator: AnyObject {
     var place: NodePlace { get }
 
     /// Bytes this rank has sent so far, counted by the formulas in `Traffic`, not measured on the wire.
-    var bytesSent: UInt64 { get }
+    var traffic: TrafficCount { get }
+
+    /// A line for the user about how the ranks are connected, where that is not as it should be; the same on all ranks.
+    var notice: String? { get }
 
     /// Replaces each element by its sum over all ranks. `values` has the same count on all ranks.
-    func sum(_ values: UnsafeMutableBufferPointer<Float>) throws(CollectiveError)
+    ///
+    /// Within a node the sum is taken in rank order, then over the nodes in their order.
+    func sum(_ values: UnsafeMutableBufferPointer<Float>, wire: WireFormat) throws(CollectiveError)
+
+    /// Starts what `sum` does. All ranks start the same exchanges in the same order, and finish them in any.
+    func startSum(
+        _ values: UnsafeMutableBufferPointer<Float>, wire: WireFormat
+    ) throws(CollectiveError) -> any PendingExchange
+
+    /// Memory for `count` floats which the other ranks of the node can read, for as long as the communicator lives: a sum of
+    /// what lies there, in fp32, needs no copy to where the others see it. Its pages are this rank's.
+    ///
+    /// All ranks call it, with the same count, and sum the same part of it at the same time. Nil, on all ranks of a node,
+    /// where no memory is shared.
+    func sharedBuffer(count: Int) throws(CollectiveError) -> UnsafeMutableBufferPointer<Float>?
 
     /// Replaces each element by its sum over all ranks. `values` has the same count on all ranks.
     func sum(_ values: UnsafeMutableBufferPointer<Double>) throws(CollectiveError)
@@ -39,24 +56,30 @@ package protocol Communicator: AnyObject {
     ///
     /// `values` is divided into `counts[0]`, `counts[1]`, ... elements in rank order; `sums` has `counts[rank]`
     /// elements; `counts` is the same on all ranks and may contain zeros.
+    /// In bf16 contributions are rounded, the sums are not.
     func reduceScatterSum(
-        _ values: UnsafeBufferPointer<Float>, counts: [Int], into sums: UnsafeMutableBufferPointer<Float>
+        _ values: UnsafeBufferPointer<Float>, counts: [Int], into sums: UnsafeMutableBufferPointer<Float>,
+        wire: WireFormat
     ) throws(CollectiveError)
 
     /// Joins every rank's `part` in rank order.
     ///
     /// `part` has `counts[rank]` elements; `whole` the sum of `counts`; `counts` is the same on all ranks.
+    /// In bf16 all parts are rounded on all ranks, the own part too.
     func allgather(
-        _ part: UnsafeBufferPointer<Float>, counts: [Int], into whole: UnsafeMutableBufferPointer<Float>
+        _ part: UnsafeBufferPointer<Float>, counts: [Int], into whole: UnsafeMutableBufferPointer<Float>,
+        wire: WireFormat
     ) throws(CollectiveError)
 
-    /// Sends `sendCounts[r]` elements to each rank r, and receives `receiveCounts[r]` from it; both lie in rank order.
+    /// Starts to send `sendCounts[r]` bytes to each rank r and to receive `receiveCounts[r]` from it; both lie in rank
+    /// order.
     ///
-    /// `sendCounts[r]` here is `receiveCounts[rank]` on rank r.
-    func alltoall(
-        _ values: UnsafeBufferPointer<Float>, sendCounts: [Int],
-        into received: UnsafeMutableBufferPointer<Float>, receiveCounts: [Int]
-    ) throws(CollectiveError)
+    /// `sendCounts[r]` here is `receiveCounts[rank]` on rank r. Several may be under way, beside other collectives; all
+    /// ranks start them in the same order, and finish them in any.
+    func startAlltoall(
+        _ bytes: UnsafeRawBufferPointer, sendCounts: [Int],
+        into received: UnsafeMutableRawBufferPointer, receiveCounts: [Int]
+    ) throws(CollectiveError) -> any PendingExchange
 
     /// Sends `bytes` to rank `destination`, which must call `receive` with the same count. May return only after that.
     func send(_ bytes: UnsafeRawBufferPointer, to destination: Int) throws(CollectiveError)
@@ -73,6 +96,31 @@ package protocol Communicator: AnyObject {
 
     /// Ends all ranks at once, with this exit code, when they cannot be asked to agree.
     func abort(exitCode: Int32) -> Never
+}
+
+extension Communicator {
+    /// All bytes this rank has sent so far.
+    package var bytesSent: UInt64 { traffic.total }
+
+    /// In fp32.
+    package func sum(_ values: UnsafeMutableBufferPointer<Float>) throws(CollectiveError) {
+        try sum(values, wire: .fp32)
+    }
+
+    /// In fp32.
+    package func startSum(
+        _ values: UnsafeMutableBufferPointer<Float>
+    ) throws(CollectiveError) -> any PendingExchange { try startSum(values, wire: .fp32) }
+
+    /// In fp32.
+    package func reduceScatterSum(
+        _ values: UnsafeBufferPointer<Float>, counts: [Int], into sums: UnsafeMutableBufferPointer<Float>
+    ) throws(CollectiveError) { try reduceScatterSum(values, counts: counts, into: sums, wire: .fp32) }
+
+    /// In fp32.
+    package func allgather(
+        _ part: UnsafeBufferPointer<Float>, counts: [Int], into whole: UnsafeMutableBufferPointer<Float>
+    ) throws(CollectiveError) { try allgather(part, counts: counts, into: whole, wire: .fp32) }
 }
 
 /// One rank's reason to stop.

@@ -1,4 +1,3 @@
-import CMPI
 import Glibc
 
 /// The ranks that an MPI launcher started: `MPI_COMM_WORLD`.
@@ -9,24 +8,25 @@ package final class MPICommunicator: Communicator {
     package let rank: Int
     package let size: Int
     package let place: NodePlace
-    package private(set) var bytesSent: UInt64 = 0
+    package let notice: String?
+    package private(set) var traffic = TrafficCount()
 
-    private let world: MPI_Comm
-    private let maximumCount: Int
-    private let thread = pthread_self()
-    private var isFinished = false
+    private let library: MPILibrary
+    private let world: MPIGroup
+    /// The message space of exchanges under way, which must not mix with messages one by one.
+    private let exchanges: MPIGroup
+    private let map: NodeMap
+    /// How floats are summed and joined: within nodes first, where their ranks share memory.
+    private let sums: NodeRanks
+    private let isInTwoLevels: Bool
+    /// The same for parts, of which nodes of different sizes have different numbers.
+    private let parts: NodeRanks
 
     /// Starts the MPI library and finds this rank's place.
     ///
-    /// - Parameters:
-    ///   - launcher: what started the process.
-    ///   - maximumCount: most elements in one MPI call; at most `Int32.max`, the limit of C's `int`. Lower ones are
-    ///     for tests.
     /// - Throws: `CollectiveError.mpi`, `.unsuitableLibrary`.
-    package init(launcher: Launcher, maximumCount: Int = Int(Int32.max)) throws(CollectiveError) {
-        precondition(1...Int(Int32.max) ~= maximumCount)
-        self.maximumCount = maximumCount
-
+    package init(launcher: Launcher, options: Options = Options()) throws(CollectiveError) {
+        precondition(1...Int(Int32.max) ~= options.maximumCount)
         // Ranks that wait poll. Where they outnumber the cores this starves those that compute, unless each poll
         // yields. Open MPI decides so itself only by counting slots, which says nothing of worker threads. The user's
         // word wins.
@@ -36,152 +36,128 @@ package final class MPICommunicator: Communicator {
             // itself alone.
             setenv("OMPI_MCA_ess_singleton_isolated", "1", 0)
         }
-        var provided: Int32 = 0
-        try Self.check(
-            MPI_Init_thread(nil, nil, Int32(MPI_THREAD_FUNNELED), &provided), "MPI_Init_thread", launcher.rank ?? 0)
-        guard provided >= Int32(MPI_THREAD_FUNNELED) else {
-            throw .unsuitableLibrary(reason: "the MPI library does not allow a process with several threads")
+        library = try MPILibrary(rank: launcher.rank ?? 0)
+        world = try library.world(maximumCount: options.maximumCount)
+        exchanges = try world.duplicate()
+        rank = world.rank
+        size = world.size
+        let topology = try Topology.find(world, ranksPerNode: options.ranksPerNode)
+        map = topology.map
+        place = NodePlace(of: world.rank, in: map, host: topology.host)
+
+        let memory = try NodeMemory.share(topology, world: world, kinds: options.sharedMemory.kinds)
+        notice = memory.problem.map {
+            "no shared memory (\($0)): sums within a node go through MPI, which is slower; "
+                + "hint: more memory for the container, --shm-size for docker, and one container a node"
         }
-        let world: MPI_Comm = dtrain_comm_world()
-        var rank: Int32 = 0
-        var size: Int32 = 0
-        try Self.check(MPI_Comm_set_errhandler(world, dtrain_errors_return()), "MPI_Comm_set_errhandler", 0)
-        try Self.check(MPI_Comm_rank(world, &rank), "MPI_Comm_rank", 0)
-        try Self.check(MPI_Comm_size(world, &size), "MPI_Comm_size", Int(rank))
-        self.world = world
-        self.rank = Int(rank)
-        self.size = Int(size)
-        place = try Self.findPlace(world, rank: Int(rank), size: Int(size))
+        var twoLevels: NodeRanks?
+        if memory.isThere {
+            twoLevels = try NodeRanks(world: world, group: topology.node, map: map, memory: memory)
+        }
+        var oneLevel: NodeRanks?
+        if twoLevels == nil || !map.isUniform {
+            oneLevel = try NodeRanks(
+                world: world, group: try world.split(color: world.rank), map: NodeMap(leaders: Array(0..<world.size)),
+                memory: NodeMemory())
+        }
+        isInTwoLevels = memory.isThere
+        sums = twoLevels ?? oneLevel!
+        parts = oneLevel ?? twoLevels!
     }
 
     // MARK: Reductions and broadcast
 
-    package func sum(_ values: UnsafeMutableBufferPointer<Float>) throws(CollectiveError) {
-        try allreduce(UnsafeMutableRawBufferPointer(values), stride: 4, dtrain_float(), dtrain_sum())
+    package func sum(_ values: UnsafeMutableBufferPointer<Float>, wire: WireFormat) throws(CollectiveError) {
+        try startSum(values, wire: wire).finish()
+    }
+
+    package func startSum(
+        _ values: UnsafeMutableBufferPointer<Float>, wire: WireFormat
+    ) throws(CollectiveError) -> any PendingExchange {
+        if size == 1 || values.isEmpty { return DoneExchange() }
+        if sums !== parts { try parts.finishAll() }
+        traffic += map.sum(bytes: values.count * wire.stride, rank: rank, inTwoLevels: isInTwoLevels)
+        return try sums.start(sums.sum(values, wire: wire))
+    }
+
+    /// The library's own sum, as it is: what `sum` is compared with.
+    package func librarySum(_ values: UnsafeMutableBufferPointer<Float>) throws(CollectiveError) {
+        try allreduce(UnsafeMutableRawBufferPointer(values), of: .float, .sum)
+    }
+
+    package func sharedBuffer(count: Int) throws(CollectiveError) -> UnsafeMutableBufferPointer<Float>? {
+        try settle()
+        return try sums.sharedBuffer(count: count)
     }
 
     package func sum(_ values: UnsafeMutableBufferPointer<Double>) throws(CollectiveError) {
-        try allreduce(UnsafeMutableRawBufferPointer(values), stride: 8, dtrain_double(), dtrain_sum())
+        try allreduce(UnsafeMutableRawBufferPointer(values), of: .double, .sum)
     }
 
     package func maximum(_ values: UnsafeMutableBufferPointer<Double>) throws(CollectiveError) {
-        try allreduce(UnsafeMutableRawBufferPointer(values), stride: 8, dtrain_double(), dtrain_max())
+        try allreduce(UnsafeMutableRawBufferPointer(values), of: .double, .maximum)
     }
 
     private func allreduce(
-        _ bytes: UnsafeMutableRawBufferPointer, stride: Int, _ type: MPI_Datatype, _ operation: MPI_Op
+        _ bytes: UnsafeMutableRawBufferPointer, of element: MPIGroup.Element, _ operation: MPIGroup.Operation
     ) throws(CollectiveError) {
-        // Within a node the library works on temporary buffers of the size of its argument. Pieces of 2 MB keep those in
-        // cache and their pages mapped: 629 MB took 0.34 s at once and 0.09 s in pieces on 2 ranks, 0.95 and 0.35 s on 4
-        // (Open MPI 4.1.4, 2 cores). Between nodes many pieces would multiply the latency.
-        let piece = place.nodes == 1 ? (2 << 20) / stride : maximumCount
-        for piece in Pieces(of: bytes.count / stride, limit: min(piece, maximumCount)) {
-            try check("MPI_Allreduce") {
-                MPI_Allreduce(
-                    dtrain_in_place(), bytes.baseAddress! + piece.lowerBound * stride, Int32(piece.count), type,
-                    operation,
-                    world)
-            }
-        }
-        bytesSent += Traffic.allreduce(bytes: bytes.count, size: size)
+        try settle()
+        try world.allreduce(bytes, of: element, operation)
+        traffic += map.sent(Traffic.allreduce(bytes: bytes.count, size: size), from: rank)
     }
 
     package func broadcast(_ bytes: UnsafeMutableRawBufferPointer, from root: Int) throws(CollectiveError) {
-        try broadcastPieces(of: bytes, from: root)
-        bytesSent += Traffic.broadcast(bytes: bytes.count, size: size, rank: rank, root: root)
-    }
-
-    private func broadcastPieces(of bytes: UnsafeMutableRawBufferPointer, from root: Int) throws(CollectiveError) {
-        for piece in Pieces(of: bytes.count, limit: maximumCount) {
-            try check("MPI_Bcast") {
-                MPI_Bcast(
-                    bytes.baseAddress! + piece.lowerBound, Int32(piece.count), dtrain_byte(), Int32(root), world)
-            }
-        }
+        try settle()
+        try world.broadcast(bytes, from: root)
+        traffic += map.sent(Traffic.broadcast(bytes: bytes.count, size: size, rank: rank, root: root), from: rank)
     }
 
     package func reduceScatterSum(
-        _ values: UnsafeBufferPointer<Float>, counts: [Int], into sums: UnsafeMutableBufferPointer<Float>
+        _ values: UnsafeBufferPointer<Float>, counts: [Int], into sums: UnsafeMutableBufferPointer<Float>,
+        wire: WireFormat
     ) throws(CollectiveError) {
         precondition(counts.count == size && counts.reduce(0, +) == values.count && sums.count == counts[rank])
-        bytesSent += Traffic.reduceScatter(parts: counts.map { $0 * 4 }, rank: rank)
         if values.isEmpty { return }
-        if values.count <= maximumCount {
-            try check("MPI_Reduce_scatter") {
-                MPI_Reduce_scatter(
-                    values.baseAddress, sums.baseAddress, counts.map(Int32.init), dtrain_float(), dtrain_sum(), world)
-            }
-            return
-        }
-        for (owner, offset) in counts.offsets().enumerated() {
-            for piece in Pieces(of: counts[owner], limit: maximumCount) {
-                try check("MPI_Reduce") {
-                    MPI_Reduce(
-                        values.baseAddress! + offset + piece.lowerBound,
-                        owner == rank ? sums.baseAddress! + piece.lowerBound : nil,
-                        Int32(piece.count), dtrain_float(), dtrain_sum(), Int32(owner), world)
-                }
-            }
-        }
+        try settle()
+        traffic += map.reduceScatter(
+            parts: counts.map { $0 * wire.stride }, rank: rank, inTwoLevels: isInTwoLevels)
+        try parts.start(parts.reduceScatter(values, counts: counts, into: sums, wire: travelling(wire))).finish()
     }
 
     // MARK: Joining and exchanging parts
 
     package func allgather(
-        _ part: UnsafeBufferPointer<Float>, counts: [Int], into whole: UnsafeMutableBufferPointer<Float>
+        _ part: UnsafeBufferPointer<Float>, counts: [Int], into whole: UnsafeMutableBufferPointer<Float>,
+        wire: WireFormat
     ) throws(CollectiveError) {
         precondition(counts.count == size && counts.reduce(0, +) == whole.count && part.count == counts[rank])
-        try allgather(
-            UnsafeRawBufferPointer(part), counts: counts.map { $0 * 4 }, into: UnsafeMutableRawBufferPointer(whole))
-        bytesSent += Traffic.allgather(parts: counts.map { $0 * 4 }, rank: rank)
+        if whole.isEmpty { return }
+        try settle()
+        traffic += map.allgather(parts: counts.map { $0 * wire.stride }, rank: rank, inTwoLevels: isInTwoLevels)
+        try parts.start(parts.allgather(part, counts: counts, into: whole, wire: travelling(wire))).finish()
     }
 
     package func allgather(_ bytes: [UInt8]) throws(CollectiveError) -> [[UInt8]] {
+        try settle()
         let counts = try allgatherLengths(bytes.count)
-        let total = counts.reduce(0, +)
-        let joined = UnsafeMutableRawBufferPointer.allocate(byteCount: total, alignment: 1)
+        let joined = UnsafeMutableRawBufferPointer.allocate(byteCount: counts.reduce(0, +), alignment: 1)
         defer { joined.deallocate() }
         try Self.withBytes(bytes) { (part) throws(CollectiveError) in
-            try allgather(part, counts: counts, into: joined)
+            try world.allgather(part, counts: counts, into: joined)
         }
-        bytesSent += Traffic.allgather(parts: counts, rank: rank) + Traffic.lengths(size: size)
+        traffic += map.sent(Traffic.allgather(parts: counts, rank: rank) + Traffic.lengths(size: size), from: rank)
         return zip(counts.offsets(), counts).map { offset, count in [UInt8](joined[offset..<offset + count]) }
     }
 
-    private func allgather(
-        _ part: UnsafeRawBufferPointer, counts: [Int], into whole: UnsafeMutableRawBufferPointer
-    ) throws(CollectiveError) {
-        if whole.isEmpty { return }
-        let offsets = counts.offsets()
-        if whole.count <= maximumCount {
-            try check("MPI_Allgatherv") {
-                MPI_Allgatherv(
-                    part.baseAddress, Int32(part.count), dtrain_byte(), whole.baseAddress, counts.map(Int32.init),
-                    offsets.map(Int32.init), dtrain_byte(), world)
-            }
-            return
-        }
-        // Offsets are C `int` too, so longer wholes are broadcast part by part.
-        UnsafeMutableRawBufferPointer(rebasing: whole[offsets[rank]..<offsets[rank] + part.count]).copyMemory(
-            from: part)
-        for owner in 0..<size {
-            let range = offsets[owner]..<offsets[owner] + counts[owner]
-            try broadcastPieces(of: UnsafeMutableRawBufferPointer(rebasing: whole[range]), from: owner)
-        }
-    }
-
     private func allgatherLengths(_ length: Int) throws(CollectiveError) -> [Int] {
-        var length = length
-        var lengths = [Int](repeating: 0, count: size)
-        try check("MPI_Allgather") {
-            MPI_Allgather(&length, 8, dtrain_byte(), &lengths, 8, dtrain_byte(), world)
-        }
-        return lengths
+        try world.allgather(record: withUnsafeBytes(of: length) { [UInt8]($0) })
+            .map { record in record.withUnsafeBytes { $0.loadUnaligned(as: Int.self) } }
     }
 
     package func gather(_ bytes: [UInt8], to root: Int) throws(CollectiveError) -> [[UInt8]]? {
+        try settle()
         let counts = try allgatherLengths(bytes.count)
-        bytesSent += Traffic.lengths(size: size)
+        traffic += map.sent(Traffic.lengths(size: size), from: rank)
         guard rank == root else {
             try Self.withBytes(bytes) { (part) throws(CollectiveError) in try send(part, to: root) }
             return nil
@@ -197,170 +173,69 @@ package final class MPICommunicator: Communicator {
         return all
     }
 
-    package func alltoall(
-        _ values: UnsafeBufferPointer<Float>, sendCounts: [Int],
-        into received: UnsafeMutableBufferPointer<Float>, receiveCounts: [Int]
-    ) throws(CollectiveError) {
-        precondition(sendCounts.count == size && sendCounts.reduce(0, +) == values.count)
+    package func startAlltoall(
+        _ bytes: UnsafeRawBufferPointer, sendCounts: [Int],
+        into received: UnsafeMutableRawBufferPointer, receiveCounts: [Int]
+    ) throws(CollectiveError) -> any PendingExchange {
+        precondition(sendCounts.count == size && sendCounts.reduce(0, +) == bytes.count)
         precondition(receiveCounts.count == size && receiveCounts.reduce(0, +) == received.count)
         precondition(sendCounts[rank] == receiveCounts[rank])
+        let messages = exchanges.messages()
         let sendOffsets = sendCounts.offsets()
         let receiveOffsets = receiveCounts.offsets()
-        for distance in 0..<size {
-            // Pairwise rather than MPI_Alltoallv: its offsets are C `int`, and whether they suffice differs by rank.
+        func incoming(_ source: Int) -> UnsafeMutableRawBufferPointer {
+            .init(rebasing: received[receiveOffsets[source]..<receiveOffsets[source] + receiveCounts[source]])
+        }
+        func outgoing(_ destination: Int) -> UnsafeRawBufferPointer {
+            .init(rebasing: bytes[sendOffsets[destination]..<sendOffsets[destination] + sendCounts[destination]])
+        }
+        // Sending first: see `MPIMessages`. Everyone begins with another destination.
+        for distance in 1..<max(size, 1) {
             let destination = (rank + distance) % size
+            try messages.send(outgoing(destination), to: destination)
+        }
+        for distance in 1..<max(size, 1) {
             let source = (rank - distance + size) % size
-            let outgoing = UnsafeBufferPointer(
-                rebasing: values[sendOffsets[destination]..<sendOffsets[destination] + sendCounts[destination]])
-            let incoming = UnsafeMutableBufferPointer(
-                rebasing: received[receiveOffsets[source]..<receiveOffsets[source] + receiveCounts[source]])
-            if distance == 0 {
-                _ = incoming.update(fromContentsOf: outgoing)
-            } else {
-                try exchange(outgoing, with: destination, incoming, with: source)
-            }
+            try messages.receive(incoming(source), from: source)
         }
-        bytesSent += Traffic.alltoall(parts: sendCounts.map { $0 * 4 }, rank: rank)
-    }
-
-    /// Sends to one rank while receiving from another, in pieces; the two need not have the same number of them.
-    private func exchange(
-        _ outgoing: UnsafeBufferPointer<Float>, with destination: Int,
-        _ incoming: UnsafeMutableBufferPointer<Float>, with source: Int
-    ) throws(CollectiveError) {
-        var sendPieces = Pieces(of: outgoing.count, limit: maximumCount)
-        var receivePieces = Pieces(of: incoming.count, limit: maximumCount)
-        while true {
-            let sendPiece = sendPieces.next()
-            let receivePiece = receivePieces.next()
-            if sendPiece == nil && receivePiece == nil { return }
-            try check("MPI_Sendrecv") {
-                MPI_Sendrecv(
-                    sendPiece.map { outgoing.baseAddress! + $0.lowerBound }, Int32(sendPiece?.count ?? 0),
-                    dtrain_float(),
-                    sendPiece == nil ? MPI_PROC_NULL : Int32(destination), 0,
-                    receivePiece.map { incoming.baseAddress! + $0.lowerBound }, Int32(receivePiece?.count ?? 0),
-                    dtrain_float(), receivePiece == nil ? MPI_PROC_NULL : Int32(source), 0, world,
-                    dtrain_status_ignore())
-            }
-        }
+        incoming(rank).copyMemory(from: outgoing(rank))
+        traffic += map.alltoall(parts: sendCounts, rank: rank)
+        return MPIExchange(messages, beside: [sums, parts])
     }
 
     // MARK: Point to point
 
     package func send(_ bytes: UnsafeRawBufferPointer, to destination: Int) throws(CollectiveError) {
-        for piece in Pieces(of: bytes.count, limit: maximumCount) {
-            try check("MPI_Send") {
-                MPI_Send(
-                    bytes.baseAddress! + piece.lowerBound, Int32(piece.count), dtrain_byte(), Int32(destination), 0,
-                    world)
-            }
-        }
-        bytesSent += UInt64(bytes.count)
+        try settle()
+        try world.send(bytes, to: destination)
+        traffic += map.sent(UInt64(bytes.count), from: rank, to: destination)
     }
 
     package func receive(_ bytes: UnsafeMutableRawBufferPointer, from source: Int) throws(CollectiveError) {
-        for piece in Pieces(of: bytes.count, limit: maximumCount) {
-            var status = MPI_Status()
-            var received: Int32 = 0
-            try check("MPI_Recv") {
-                MPI_Recv(
-                    bytes.baseAddress! + piece.lowerBound, Int32(piece.count), dtrain_byte(), Int32(source), 0, world,
-                    &status)
-            }
-            try check("MPI_Get_count") { MPI_Get_count(&status, dtrain_byte(), &received) }
-            guard Int(received) == piece.count else {
-                throw .wrongLength(source: source, expected: piece.count, received: Int(received))
-            }
-        }
+        try settle()
+        try world.receive(bytes, from: source)
     }
 
     // MARK: Waiting and ending
 
     package func barrier() throws(CollectiveError) {
-        var request: MPI_Request?
-        try check("MPI_Ibarrier") { MPI_Ibarrier(world, &request) }
-        var patience = Patience()
-        while true {
-            var isDone: Int32 = 0
-            try check("MPI_Test") { MPI_Test(&request, &isDone, dtrain_status_ignore()) }
-            if isDone != 0 { return }
-            patience.wait()
-        }
+        try settle()
+        try world.barrier()
     }
 
-    package func finish() {
-        if isFinished { return }
-        isFinished = true
-        // Nothing can be done about a failure here: the work is over, and the process is about to end.
-        _ = MPI_Finalize()
+    package func finish() { library.finish() }
+
+    package func abort(exitCode: Int32) -> Never { library.abort(exitCode: exitCode) }
+
+    /// Finishes the sums under way before a call that waits in MPI: others may need this rank's share of the work before they
+    /// come to that call.
+    private func settle() throws(CollectiveError) {
+        try sums.finishAll()
+        if parts !== sums { try parts.finishAll() }
     }
 
-    package func abort(exitCode: Int32) -> Never {
-        fflush(nil)
-        if !isFinished { _ = MPI_Abort(world, exitCode) }
-        exit(exitCode)
-    }
-
-    // MARK: Errors
-
-    private func check(_ call: String, _ body: () -> Int32) throws(CollectiveError) {
-        precondition(!isFinished, "\(call) after finish()")
-        precondition(pthread_equal(thread, pthread_self()) != 0, "\(call) on another thread than MPI's")
-        try Self.check(body(), call, rank)
-    }
-
-    /// Turns every failure code of MPI into an error that says what to do.
-    private static func check(_ code: Int32, _ call: String, _ rank: Int) throws(CollectiveError) {
-        guard code != MPI_SUCCESS else { return }
-        var errorClass: Int32 = 0
-        MPI_Error_class(code, &errorClass)
-        var text = [CChar](repeating: 0, count: Int(MPI_MAX_ERROR_STRING) + 1)
-        var length: Int32 = 0
-        MPI_Error_string(code, &text, &length)
-        let message = String(decoding: text.prefix(Int(length)).map(UInt8.init(bitPattern:)), as: UTF8.self)
-        let hint =
-            switch errorClass {
-            case MPI_ERR_TRUNCATE, MPI_ERR_COUNT:
-                "ranks disagree on a length, do all run the same program and options?"
-            case MPI_ERR_NO_MEM, MPI_ERR_NO_SPACE:
-                "memory or shared memory is short, look at `free` and `df /dev/shm`"
-            case MPI_ERR_OTHER, MPI_ERR_INTERN, MPI_ERR_UNKNOWN:
-                "another rank may have ended or a link be down, the first error printed is the likely cause"
-            default:
-                "this is a mistake in dtrain, please report it with this line"
-            }
-        throw .mpi(call: call, code: errorClass, message: message, rank: rank, hint: hint)
-    }
-
-    // MARK: Topology
-
-    /// Finds the nodes by `MPI_Comm_split_type`: ranks that can share memory are on one node.
-    private static func findPlace(_ world: MPI_Comm, rank: Int, size: Int) throws(CollectiveError) -> NodePlace {
-        var node: MPI_Comm?
-        try check(
-            MPI_Comm_split_type(world, dtrain_comm_type_shared(), Int32(rank), dtrain_info_null(), &node),
-            "MPI_Comm_split_type", rank)
-        var leader = Int32(rank)
-        try check(MPI_Bcast(&leader, 4, dtrain_byte(), 0, node), "MPI_Bcast", rank)
-        try check(MPI_Comm_free(&node), "MPI_Comm_free", rank)
-
-        // One record a rank: the leader's rank, then the host name, filled up with zeros.
-        let nameLength = 252
-        let name = Array(hostName().utf8.prefix(nameLength))
-        var record = withUnsafeBytes(of: leader) { [UInt8]($0) } + name
-        record += [UInt8](repeating: 0, count: nameLength - name.count)
-        var records = [UInt8](repeating: 0, count: record.count * size)
-        try check(
-            MPI_Allgather(
-                &record, Int32(record.count), dtrain_byte(), &records, Int32(record.count), dtrain_byte(), world),
-            "MPI_Allgather", rank)
-        let parts = (0..<size).map { records[$0 * record.count..<($0 + 1) * record.count] }
-        return NodePlace(
-            of: rank,
-            leaders: parts.map { part in part.withUnsafeBytes { Int($0.loadUnaligned(as: Int32.self)) } },
-            hosts: parts.map { String(decoding: $0.dropFirst(4).prefix { $0 != 0 }, as: UTF8.self) })
-    }
+    /// What a single rank keeps to itself is not rounded.
+    private func travelling(_ wire: WireFormat) -> WireFormat { size == 1 ? .fp32 : wire }
 
     /// `Array.withUnsafeBytes` with a typed throw.
     private static func withBytes(
@@ -370,5 +245,27 @@ package final class MPICommunicator: Communicator {
             Result { () throws(CollectiveError) in try body(buffer) }
         }
         try result.get()
+    }
+}
+
+/// An alltoall of messages that MPI has under way.
+private final class MPIExchange: PendingExchange {
+    private let messages: MPIMessages
+    /// Sums that others may wait for meanwhile.
+    private let sums: [NodeRanks]
+
+    init(_ messages: MPIMessages, beside sums: [NodeRanks]) {
+        self.messages = messages
+        self.sums = sums
+    }
+
+    func poll() throws(CollectiveError) -> Bool {
+        for sum in sums { try sum.poll() }
+        return try messages.poll()
+    }
+
+    func finish() throws(CollectiveError) {
+        while !sums.allSatisfy(\.isIdle) { if try poll() { return } }
+        try messages.wait()
     }
 }

@@ -30,12 +30,12 @@ package struct NodePlace: Equatable, Sendable {
     ///   - leaders: for each rank, the lowest rank that shares its memory.
     ///   - hosts: for each rank, its host name.
     package init(of rank: Int, leaders: [Int], hosts: [String]) {
-        let own = leaders[rank]
+        self.init(of: rank, in: NodeMap(leaders: leaders), host: hosts[rank])
+    }
+
+    init(of rank: Int, in map: NodeMap, host: String) {
         self.init(
-            host: hosts[rank],
-            node: Set(leaders.filter { $0 < own }).count,
-            nodes: Set(leaders).count,
-            localRank: leaders[..<rank].count { $0 == own },
-            localSize: leaders.count { $0 == own })
+            host: host, node: map.node[rank], nodes: map.nodes.count, localRank: map.local[rank],
+            localSize: map.nodes[map.node[rank]].count)
     }
 }

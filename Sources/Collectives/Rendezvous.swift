@@ -8,7 +8,6 @@ final class Rendezvous: @unchecked Sendable {
     struct Contribution {
         var send = UnsafeRawBufferPointer(start: nil, count: 0)
         var receive = UnsafeMutableRawBufferPointer(start: nil, count: 0)
-        var counts: [Int] = []
         var bytes: [UInt8] = []
         var joined: UnsafeMutablePointer<[[UInt8]]>?
     }
@@ -16,6 +15,8 @@ final class Rendezvous: @unchecked Sendable {
     private struct Channel: Hashable {
         let source: Int
         let destination: Int
+        /// Which alltoall it belongs to; 0 for messages one by one.
+        let exchange: Int
     }
 
     private let size: Int
@@ -76,25 +77,41 @@ final class Rendezvous: @unchecked Sendable {
     }
 
     /// Leaves a message for another rank, without waiting.
-    func post(_ message: [UInt8], from source: Int, to destination: Int) {
+    func post(_ message: [UInt8], from source: Int, to destination: Int, exchange: Int = 0) {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
-        messages[Channel(source: source, destination: destination), default: []].append(message)
+        messages[Channel(source: source, destination: destination, exchange: exchange), default: []].append(message)
         pthread_cond_broadcast(changed)
     }
 
     /// Takes the oldest message of another rank, and waits for it.
-    func take(from source: Int, to destination: Int) throws(CollectiveError) -> [UInt8] {
+    func take(from source: Int, to destination: Int, exchange: Int = 0) throws(CollectiveError) -> [UInt8] {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
-        let channel = Channel(source: source, destination: destination)
+        let channel = Channel(source: source, destination: destination, exchange: exchange)
         while messages[channel, default: []].isEmpty {
-            if let failed = ended.first(where: { $0.key == source || $0.value != nil }) {
-                throw .peerEnded(call: "receive", peer: failed.key, reason: failed.value ?? "normally")
-            }
+            try checkForEnd(of: source)
             pthread_cond_wait(changed, mutex)
         }
-        return messages[channel]!.removeFirst()
+        let message = messages[channel]!.removeFirst()
+        // Exchanges are many, and each has a channel of its own.
+        if messages[channel]!.isEmpty { messages[channel] = nil }
+        return message
+    }
+
+    /// Whether a message of another rank is there. Throws where none will come any more.
+    func has(from source: Int, to destination: Int, exchange: Int) throws(CollectiveError) -> Bool {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        let isThere = messages[Channel(source: source, destination: destination, exchange: exchange)] != nil
+        if !isThere { try checkForEnd(of: source) }
+        return isThere
+    }
+
+    private func checkForEnd(of source: Int) throws(CollectiveError) {
+        if let failed = ended.first(where: { $0.key == source || $0.value != nil }) {
+            throw .peerEnded(call: "receive", peer: failed.key, reason: failed.value ?? "normally")
+        }
     }
 
     /// Tells the others that this rank takes part no more, so that they do not wait for it.

@@ -8,16 +8,20 @@ package final class Simulated: Communicator {
     package let rank: Int
     package let size: Int
     package let place: NodePlace
-    package private(set) var bytesSent: UInt64 = 0
+    package private(set) var traffic = TrafficCount()
+    package var notice: String? { nil }
 
+    private let map: NodeMap
     private let rendezvous: Rendezvous
+    private var exchangesStarted = 0
 
     private init(rank: Int, size: Int, ranksPerNode: Int, rendezvous: Rendezvous) {
         self.rank = rank
         self.size = size
         self.rendezvous = rendezvous
         let leaders = (0..<size).map { $0 / ranksPerNode * ranksPerNode }
-        place = NodePlace(of: rank, leaders: leaders, hosts: leaders.map { "node\($0 / ranksPerNode)" })
+        map = NodeMap(leaders: leaders)
+        place = NodePlace(of: rank, in: map, host: "node\(rank / ranksPerNode)")
     }
 
     /// Runs `body` on each of `ranks` threads, and returns what they returned, in rank order.
@@ -60,9 +64,44 @@ package final class Simulated: Communicator {
 
     // MARK: Reductions and broadcast
 
-    package func sum(_ values: UnsafeMutableBufferPointer<Float>) throws(CollectiveError) {
-        try reduce(values, "sum of floats") { $0 + $1 }
+    package func sum(_ values: UnsafeMutableBufferPointer<Float>, wire: WireFormat) throws(CollectiveError) {
+        let wire = travelling(wire)
+        let contribution = Rendezvous.Contribution(receive: UnsafeMutableRawBufferPointer(values))
+        try rendezvous.meet(rank: rank, call: "sum of floats [\(values.count)] in \(wire)", contribution) { all in
+            let buffers = all.map { $0.receive.assumingMemoryBound(to: Float.self) }
+            for index in values.indices {
+                let sum = map.sum(buffers.map { $0[index] }, wire: wire, isJoined: true)
+                for buffer in buffers { buffer[index] = sum }
+            }
+        }
+        traffic += map.sum(bytes: values.count * wire.stride, rank: rank)
     }
+
+    package func startSum(_ values: UnsafeMutableBufferPointer<Float>, wire: WireFormat) -> any PendingExchange {
+        let wire = travelling(wire)
+        exchangesStarted += 1
+        for destination in 0..<size {
+            rendezvous.post([UInt8](UnsafeRawBufferPointer(values)), from: rank, to: destination, exchange: exchangesStarted)
+        }
+        traffic += map.sum(bytes: values.count * wire.stride, rank: rank)
+        let map = map
+        let contributions = UnsafeMutableBufferPointer<Float>.allocate(capacity: values.count * size)
+        return SimulatedExchange(
+            rank: rank, number: exchangesStarted, into: UnsafeMutableRawBufferPointer(contributions),
+            counts: Array(repeating: values.count * 4, count: size), rendezvous: rendezvous
+        ) {
+            for index in values.indices {
+                let terms = stride(from: index, to: contributions.count, by: values.count).map { contributions[$0] }
+                values[index] = map.sum(terms, wire: wire, isJoined: true)
+            }
+            contributions.deallocate()
+        }
+    }
+
+    package func sharedBuffer(count: Int) -> UnsafeMutableBufferPointer<Float>? { nil }
+
+    /// What a single rank keeps to itself is not rounded.
+    private func travelling(_ wire: WireFormat) -> WireFormat { size == 1 ? .fp32 : wire }
 
     package func sum(_ values: UnsafeMutableBufferPointer<Double>) throws(CollectiveError) {
         try reduce(values, "sum of doubles") { $0 + $1 }
@@ -84,7 +123,8 @@ package final class Simulated: Communicator {
                 for buffer in buffers { buffer[index] = result }
             }
         }
-        bytesSent += Traffic.allreduce(bytes: values.count * MemoryLayout<Element>.stride, size: size)
+        traffic += map.sent(
+            Traffic.allreduce(bytes: values.count * MemoryLayout<Element>.stride, size: size), from: rank)
     }
 
     package func broadcast(_ bytes: UnsafeMutableRawBufferPointer, from root: Int) throws(CollectiveError) {
@@ -94,56 +134,63 @@ package final class Simulated: Communicator {
                 other.receive.copyMemory(from: UnsafeRawBufferPointer(all[root].receive))
             }
         }
-        bytesSent += Traffic.broadcast(bytes: bytes.count, size: size, rank: rank, root: root)
+        traffic += map.sent(Traffic.broadcast(bytes: bytes.count, size: size, rank: rank, root: root), from: rank)
     }
 
     package func reduceScatterSum(
-        _ values: UnsafeBufferPointer<Float>, counts: [Int], into sums: UnsafeMutableBufferPointer<Float>
+        _ values: UnsafeBufferPointer<Float>, counts: [Int], into sums: UnsafeMutableBufferPointer<Float>,
+        wire: WireFormat
     ) throws(CollectiveError) {
         precondition(counts.count == size && counts.reduce(0, +) == values.count && sums.count == counts[rank])
+        let wire = travelling(wire)
         let contribution = Rendezvous.Contribution(
             send: UnsafeRawBufferPointer(values), receive: UnsafeMutableRawBufferPointer(sums))
-        try rendezvous.meet(rank: rank, call: "reduceScatterSum \(counts)", contribution) { all in
+        try rendezvous.meet(rank: rank, call: "reduceScatterSum \(counts) in \(wire)", contribution) { all in
+            let inputs = all.map { $0.send.assumingMemoryBound(to: Float.self) }
             for (owner, offset) in counts.offsets().enumerated() {
                 let sums = all[owner].receive.assumingMemoryBound(to: Float.self)
                 for index in 0..<counts[owner] {
-                    sums[index] = all.reduce(nil as Float?) { partial, other in
-                        let value = other.send.assumingMemoryBound(to: Float.self)[offset + index]
-                        return partial.map { $0 + value } ?? value
-                    }!
+                    sums[index] = map.sum(inputs.map { $0[offset + index] }, wire: wire, isJoined: false)
                 }
             }
         }
-        bytesSent += Traffic.reduceScatter(parts: counts.map { $0 * 4 }, rank: rank)
+        traffic += map.reduceScatter(parts: counts.map { $0 * wire.stride }, rank: rank)
     }
 
     // MARK: Joining and exchanging parts
 
     package func allgather(
-        _ part: UnsafeBufferPointer<Float>, counts: [Int], into whole: UnsafeMutableBufferPointer<Float>
+        _ part: UnsafeBufferPointer<Float>, counts: [Int], into whole: UnsafeMutableBufferPointer<Float>,
+        wire: WireFormat
     ) throws(CollectiveError) {
         precondition(counts.count == size && counts.reduce(0, +) == whole.count && part.count == counts[rank])
+        let wire = travelling(wire)
         let contribution = Rendezvous.Contribution(
             send: UnsafeRawBufferPointer(part), receive: UnsafeMutableRawBufferPointer(whole))
-        try rendezvous.meet(rank: rank, call: "allgather \(counts)", contribution) { all in
+        try rendezvous.meet(rank: rank, call: "allgather \(counts) in \(wire)", contribution) { all in
             for destination in all {
+                let whole = destination.receive.assumingMemoryBound(to: Float.self)
                 for (source, offset) in zip(all, counts.offsets()) {
-                    destination.receive[(offset * 4)...].copyBytes(from: source.send)
+                    for (index, value) in source.send.assumingMemoryBound(to: Float.self).enumerated() {
+                        whole[offset + index] = wire.rounded(value)
+                    }
                 }
             }
         }
-        bytesSent += Traffic.allgather(parts: counts.map { $0 * 4 }, rank: rank)
+        traffic += map.allgather(parts: counts.map { $0 * wire.stride }, rank: rank)
     }
 
     package func allgather(_ bytes: [UInt8]) throws(CollectiveError) -> [[UInt8]] {
         let all = try exchangeBytes("allgather of bytes", bytes)
-        bytesSent += Traffic.allgather(parts: all.map(\.count), rank: rank) + Traffic.lengths(size: size)
+        traffic += map.sent(
+            Traffic.allgather(parts: all.map(\.count), rank: rank) + Traffic.lengths(size: size), from: rank)
         return all
     }
 
     package func gather(_ bytes: [UInt8], to root: Int) throws(CollectiveError) -> [[UInt8]]? {
         let all = try exchangeBytes("gather to \(root)", bytes)
-        bytesSent += Traffic.lengths(size: size) + (rank == root ? 0 : UInt64(bytes.count))
+        traffic += map.sent(Traffic.lengths(size: size), from: rank)
+        if rank != root { traffic += map.sent(UInt64(bytes.count), from: rank, to: root) }
         return rank == root ? all : nil
     }
 
@@ -163,34 +210,27 @@ package final class Simulated: Communicator {
         return result
     }
 
-    package func alltoall(
-        _ values: UnsafeBufferPointer<Float>, sendCounts: [Int],
-        into received: UnsafeMutableBufferPointer<Float>, receiveCounts: [Int]
-    ) throws(CollectiveError) {
-        precondition(sendCounts.count == size && sendCounts.reduce(0, +) == values.count)
+    package func startAlltoall(
+        _ bytes: UnsafeRawBufferPointer, sendCounts: [Int],
+        into received: UnsafeMutableRawBufferPointer, receiveCounts: [Int]
+    ) -> any PendingExchange {
+        precondition(sendCounts.count == size && sendCounts.reduce(0, +) == bytes.count)
         precondition(receiveCounts.count == size && receiveCounts.reduce(0, +) == received.count)
-        let contribution = Rendezvous.Contribution(
-            send: UnsafeRawBufferPointer(values), receive: UnsafeMutableRawBufferPointer(received), counts: sendCounts)
-        try rendezvous.meet(rank: rank, call: "alltoall", contribution) { all in
-            for (destination, target) in all.enumerated() {
-                var offset = 0
-                for source in all {
-                    let start = source.counts.offsets()[destination] * 4
-                    let count = source.counts[destination] * 4
-                    target.receive[offset...].copyBytes(from: source.send[start..<start + count])
-                    offset += count
-                }
-                precondition(offset == target.receive.count, "rank \(destination) expects other counts than it is sent")
-            }
+        exchangesStarted += 1
+        for (destination, offset) in sendCounts.offsets().enumerated() {
+            let message = [UInt8](bytes[offset..<offset + sendCounts[destination]])
+            rendezvous.post(message, from: rank, to: destination, exchange: exchangesStarted)
         }
-        bytesSent += Traffic.alltoall(parts: sendCounts.map { $0 * 4 }, rank: rank)
+        traffic += map.alltoall(parts: sendCounts, rank: rank)
+        return SimulatedExchange(
+            rank: rank, number: exchangesStarted, into: received, counts: receiveCounts, rendezvous: rendezvous)
     }
 
     // MARK: Point to point, waiting and ending
 
     package func send(_ bytes: UnsafeRawBufferPointer, to destination: Int) {
         rendezvous.post([UInt8](bytes), from: rank, to: destination)
-        bytesSent += UInt64(bytes.count)
+        traffic += map.sent(UInt64(bytes.count), from: rank, to: destination)
     }
 
     package func receive(_ bytes: UnsafeMutableRawBufferPointer, from source: Int) throws(CollectiveError) {

@@ -5,14 +5,21 @@ package final class Solo: Communicator {
     package let rank = 0
     package let size = 1
     package let place: NodePlace
-    package let bytesSent: UInt64 = 0
+    package let traffic = TrafficCount()
+    package var notice: String? { nil }
 
     /// Creates the only rank, on this host.
     package init() {
         place = NodePlace(host: hostName(), node: 0, nodes: 1, localRank: 0, localSize: 1)
     }
 
-    package func sum(_ values: UnsafeMutableBufferPointer<Float>) {}
+    package func sum(_ values: UnsafeMutableBufferPointer<Float>, wire: WireFormat) {}
+
+    package func startSum(_ values: UnsafeMutableBufferPointer<Float>, wire: WireFormat) -> any PendingExchange {
+        DoneExchange()
+    }
+
+    package func sharedBuffer(count: Int) -> UnsafeMutableBufferPointer<Float>? { nil }
     package func sum(_ values: UnsafeMutableBufferPointer<Double>) {}
     package func maximum(_ values: UnsafeMutableBufferPointer<Double>) {}
     package func broadcast(_ bytes: UnsafeMutableRawBufferPointer, from root: Int) { precondition(root == 0) }
@@ -24,25 +31,28 @@ package final class Solo: Communicator {
     }
 
     package func reduceScatterSum(
-        _ values: UnsafeBufferPointer<Float>, counts: [Int], into sums: UnsafeMutableBufferPointer<Float>
+        _ values: UnsafeBufferPointer<Float>, counts: [Int], into sums: UnsafeMutableBufferPointer<Float>,
+        wire: WireFormat
     ) {
         precondition(counts == [values.count] && sums.count == values.count)
         _ = sums.update(fromContentsOf: values)
     }
 
     package func allgather(
-        _ part: UnsafeBufferPointer<Float>, counts: [Int], into whole: UnsafeMutableBufferPointer<Float>
+        _ part: UnsafeBufferPointer<Float>, counts: [Int], into whole: UnsafeMutableBufferPointer<Float>,
+        wire: WireFormat
     ) {
         precondition(counts == [part.count] && whole.count == part.count)
         _ = whole.update(fromContentsOf: part)
     }
 
-    package func alltoall(
-        _ values: UnsafeBufferPointer<Float>, sendCounts: [Int],
-        into received: UnsafeMutableBufferPointer<Float>, receiveCounts: [Int]
-    ) {
-        precondition(sendCounts == [values.count] && receiveCounts == sendCounts && received.count == values.count)
-        _ = received.update(fromContentsOf: values)
+    package func startAlltoall(
+        _ bytes: UnsafeRawBufferPointer, sendCounts: [Int],
+        into received: UnsafeMutableRawBufferPointer, receiveCounts: [Int]
+    ) -> any PendingExchange {
+        precondition(sendCounts == [bytes.count] && receiveCounts == sendCounts && received.count == bytes.count)
+        received.copyMemory(from: bytes)
+        return DoneExchange()
     }
 
     package func send(_ bytes: UnsafeRawBufferPointer, to destination: Int) {

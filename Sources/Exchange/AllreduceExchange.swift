@@ -4,80 +4,92 @@ package import Optimizers
 package import Tensors
 
 /// Gradients summed over the ranks by allreduce, bucket by bucket in the order the backward pass makes them, then the same
-/// Adam step on every rank. Buckets are static: no rank ever negotiates what comes next.
+/// Adam step on every rank. With several threads the main one sums a bucket while the others make the next.
 ///
-/// `@unchecked Sendable`: worker threads write disjoint tiles of the bucket; only the main thread sends.
+/// `@unchecked Sendable`: worker threads write disjoint tiles of a bucket that is not being sent; only the main thread sends.
 package final class AllreduceExchange: GradientExchange, @unchecked Sendable {
-    /// Floats of a bucket: 32 MiB. Larger ones gained nothing, smaller ones pay latency more often.
-    package static let bucketCount = 8 << 20
-
     package private(set) var cost = ExchangeCost()
     private let adam: Adam
     private let communicator: any Communicator
     private let team: WorkerTeam
-    /// Holds the memory of the bucket.
-    private let arena: Arena
-    private let bucket: UnsafeMutablePointer<Float>
-    private let bucketCount: Int
+    private let wire: WireFormat
+    private let buffers: BucketBuffers
+    /// Filled, and not summed yet.
+    private var waiting: Bucket?
 
+    /// Floats of a bucket, where nothing else is said.
+    package static let bucketCount = BucketCut.standardCount
+
+    /// All ranks make theirs together.
     /// - Parameters:
-    ///   - arena: gives room for one bucket: `bytes(table:bucketCount:)`.
-    ///   - bucketCount: floats of a bucket; a row that is longer is a bucket of its own.
+    ///   - wire: how the buckets travel. The small parameters' gradients, a thousandth of the bytes, go in fp32.
+    ///   - bucketCount: floats of a bucket; at least `HandNetwork.bucketGranule` rows are.
+    /// - Throws: `CollectiveError`, `ArenaError`.
     package init(
-        adam: Adam, communicator: any Communicator, team: WorkerTeam, table: ParameterTable, arena: Arena,
+        adam: Adam, communicator: any Communicator, team: WorkerTeam, table: ParameterTable, wire: WireFormat = .fp32,
         bucketCount: Int = AllreduceExchange.bucketCount
-    ) {
+    ) throws {
         self.adam = adam
-        self.arena = arena
         self.communicator = communicator
         self.team = team
-        self.bucketCount = bucketCount
-        bucket = arena.carve(Float.self, count: Self.floats(table: table, bucketCount: bucketCount)).baseAddress!
+        self.wire = wire
+        buffers = try BucketBuffers(
+            cut: BucketCut(count: bucketCount), table: table, communicator: communicator, team: team)
     }
 
-    /// Bytes of arena that the exchange needs.
-    package static func bytes(table: ParameterTable, bucketCount: Int = AllreduceExchange.bucketCount) -> Int {
-        Arena.bytes(Float.self, count: floats(table: table, bucketCount: bucketCount))
-    }
-
-    private static func floats(table: ParameterTable, bucketCount: Int) -> Int {
-        table.parameters.map { max($0.rowLength, min(bucketCount, $0.count)) }.max() ?? 0
+    /// Bytes that the exchange allocates.
+    package static func bytes(
+        table: ParameterTable, threads: Int, bucketCount: Int = AllreduceExchange.bucketCount
+    ) -> Int {
+        BucketBuffers.bytes(table: table, cut: BucketCut(count: bucketCount), threads: threads)
     }
 
     package func resetCost() { cost = ExchangeCost() }
 
-    package func buckets(of parameter: Parameter) -> [Range<Int>] {
-        let rows = max(1, bucketCount / parameter.rowLength)
-        return stride(from: 0, to: parameter.shape[0], by: rows).map { $0..<min($0 + rows, parameter.shape[0]) }
-    }
+    package func buckets(of parameter: Parameter) -> [Range<Int>] { buffers.cut.buckets(of: parameter) }
 
     package func destination(of parameter: Parameter, rows: Range<Int>, thread: Int) -> UnsafeMutablePointer<Float> {
-        bucket + rows.lowerBound % max(1, bucketCount / parameter.rowLength) * parameter.rowLength
+        buffers.destination(of: parameter, rows: rows)
     }
 
     package func tileFinished(
         _ parameter: Parameter, rows: Range<Int>, gradient: UnsafeMutablePointer<Float>, thread: Int
     ) {}
 
+    package func forEach(_ items: Int, on team: WorkerTeam, _ body: (_ item: Int, _ thread: Int) -> Void) throws {
+        guard let bucket = waiting else { return team.forEach(items, body) }
+        waiting = nil
+        cost.addWaiting(try team.forEach(items, lead: { try sum(bucket.buffer, wire) }, body))
+        adam.apply(bucket.elements, gradient: bucket.gradients, team: team)
+    }
+
     package func bucketFinished(_ parameter: Parameter, rows: Range<Int>) throws {
-        let elements = parameter.elements(ofRows: rows)
-        try exchange(UnsafeMutableBufferPointer(start: bucket, count: elements.count), into: elements)
+        waiting = buffers.take(parameter, rows: rows)
+        if !buffers.overlaps { try finishWaiting() }
     }
 
     package func smallFinished(_ gradients: UnsafeMutableBufferPointer<Float>) throws {
-        try exchange(gradients, into: 0..<gradients.count)
+        try finishWaiting()
+        let start = cost.seconds
+        try sum(gradients, .fp32)
+        cost.addWaiting(cost.seconds - start)
+        adam.apply(0..<gradients.count, gradient: gradients.baseAddress!, team: team)
     }
 
-    private func exchange(_ gradients: UnsafeMutableBufferPointer<Float>, into elements: Range<Int>) throws {
-        let (start, sent) = (Stopwatch.now, communicator.bytesSent)
-        try communicator.sum(gradients)
-        cost.seconds += Stopwatch.now - start
-        cost.bytes += communicator.bytesSent - sent
+    private func finishWaiting() throws { try forEach(0, on: team) { _, _ in } }
+
+    private func sum(_ gradients: UnsafeMutableBufferPointer<Float>, _ wire: WireFormat) throws {
+        try cost.measure(communicator) { try communicator.sum(gradients, wire: wire) }
+    }
+}
+
+extension Adam {
+    /// `apply` by all threads of a team.
+    func apply(_ range: Range<Int>, gradient: UnsafePointer<Float>, team: WorkerTeam) {
         let block = 1 << 16
-        team.forEach((elements.count + block - 1) / block) { item, _ in
-            let offset = item * block
-            let range = elements.lowerBound + offset..<min(elements.lowerBound + offset + block, elements.upperBound)
-            self.adam.apply(range, gradient: gradients.baseAddress! + offset)
+        team.forEach((range.count + block - 1) / block) { item, _ in
+            let start = range.lowerBound + item * block
+            self.apply(start..<min(start + block, range.upperBound), gradient: gradient + item * block)
         }
     }
 }

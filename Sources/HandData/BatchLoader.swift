@@ -1,4 +1,5 @@
 import Glibc
+import Tensors
 
 /// What happens when a sample cannot be read.
 package enum BadSamplePolicy: String, CaseIterable, Sendable, Codable {
@@ -65,7 +66,7 @@ package final class BatchLoader {
     ) throws(DataError) {
         let state = LoaderState(source: source, plan: plan, steps: steps, configuration: configuration, cache: cache)
         self.state = state
-        threads = try ThreadGroup(count: configuration.threads) { _ in state.work() }
+        threads = try startThreads(count: configuration.threads) { _ in state.work() }
     }
 
     /// The next step's batch, or nil after the last. Ends the life of the batch before.

@@ -1,4 +1,5 @@
 import Glibc
+import Tensors
 
 /// What is wrong with a data set or a file as a whole, in one line that says what, where and what to do.
 package struct DataError: Error, CustomStringConvertible, Equatable {
@@ -56,4 +57,13 @@ func printable(_ text: String) -> String {
 func excerpt(_ bytes: some Collection<UInt8>) -> String {
     let text = String(decoding: bytes.prefix(24), as: UTF8.self)
     return "'\(printable(text))\(bytes.count > 24 ? "..." : "")'"
+}
+
+/// `ThreadGroup`, with this module's error.
+func startThreads(count: Int, _ body: @escaping @Sendable (Int) -> Void) throws(DataError) -> ThreadGroup {
+    do {
+        return try ThreadGroup(count: count, body: body)
+    } catch {
+        throw DataError(error.description)
+    }
 }

@@ -1,4 +1,5 @@
 import Glibc
+import Tensors
 
 /// Decoded frames in memory, losslessly, shared by the loader's threads: a frame found here costs no disk and no
 /// decoding.

@@ -1,4 +1,5 @@
 import Glibc
+import Tensors
 
 /// Writes samples as a data set in ICVL's layout, which the reader reads back.
 ///
@@ -56,7 +57,7 @@ package enum ICVLWriter {
         }
 
         let work = Work(count: source.count)
-        let group = try ThreadGroup(count: threads) { _ in
+        let group = try startThreads(count: threads) { _ in
             let size = PNG.Size(width: source.width, height: source.height)
             let depth = UnsafeMutableBufferPointer<UInt16>.allocate(capacity: size.width * size.height)
             let label = UnsafeMutableBufferPointer<Float>.allocate(capacity: HandLabel.valueCount)

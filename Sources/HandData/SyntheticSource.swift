@@ -1,3 +1,5 @@
+import Tensors
+
 /// Synthetic hands as a source of samples: frames are rendered when they are read.
 package struct SyntheticSource: FrameSource {
     private let hands: SyntheticHands

@@ -62,12 +62,20 @@ package struct AdamUpdate: Sendable {
     private func updateVector(
         _ w: UnsafeMutableRawPointer, _ m: UnsafeMutableRawPointer, _ v: UnsafeMutableRawPointer, _ g: UnsafeRawPointer
     ) {
+        applyVector(w, m, v, gradient: g.loadUnaligned(as: SIMD8<Float>.self))
+    }
+
+    /// Updates eight weights and moments in place.
+    @inline(__always)
+    func applyVector(
+        _ w: UnsafeMutableRawPointer, _ m: UnsafeMutableRawPointer, _ v: UnsafeMutableRawPointer,
+        gradient: SIMD8<Float>
+    ) {
         var wi = w.loadUnaligned(as: SIMD8<Float>.self)
         var mi = m.loadUnaligned(as: SIMD8<Float>.self)
         var vi = v.loadUnaligned(as: SIMD8<Float>.self)
-        let gi = g.loadUnaligned(as: SIMD8<Float>.self)
-        mi += (gi - mi) * share1
-        vi += (gi * gi - vi) * share2
+        mi += (gradient - mi) * share1
+        vi += (gradient * gradient - vi) * share2
         wi -= (mi * rate) / (dtrain_square_roots(vi) + epsilon)
         w.storeBytes(of: wi, as: SIMD8<Float>.self)
         m.storeBytes(of: mi, as: SIMD8<Float>.self)

@@ -7,7 +7,7 @@ import Tensors
 /// Eight channels are one SIMD register; each sum runs in the order of (k, l) with fused multiply-add.
 ///
 /// Most of a conditioned depth frame is background, 0. Windows that see nothing else all have the same value, bit for bit,
-/// so they are filled in rather than computed; see `ActiveColumns`.
+/// so they are filled in rather than computed, or left out altogether; see `ActiveWindows`.
 package struct ConvolutionPool: Sendable {
     package static let kernel = 5
     package static let channels = 8
@@ -41,15 +41,10 @@ package struct ConvolutionPool: Sendable {
     package var outputCount: Int { pooledHeight * pooledWidth * Self.channels }
     package var inputCount: Int { height * width }
     /// Floats of scratch one thread needs; must be zero at first use and is kept for one purpose.
-    package var scratchCount: Int { (height + 5) * paddedStride + (activeColumnsCount + 7) / 8 * 8 + sumCount }
+    package var scratchCount: Int { (height + 5) * paddedStride + sumCount }
 
     /// Floats of the backward pass's running sums: five registers a channel.
     private var sumCount: Int { Self.channels * 5 * 8 }
-
-    /// The part of the scratch behind the padded image.
-    private func activeRoom(_ scratch: UnsafeMutablePointer<Float>) -> UnsafeMutablePointer<Int32> {
-        UnsafeMutableRawPointer(scratch + (height + 5) * paddedStride).assumingMemoryBound(to: Int32.self)
-    }
 
     /// Copies an image into the middle of the zero-bordered scratch.
     private func pad(_ image: UnsafePointer<Float>, into scratch: UnsafeMutablePointer<Float>) {
@@ -58,34 +53,44 @@ package struct ConvolutionPool: Sendable {
         }
     }
 
+    /// What a window that sees background alone is worth, (8), after ReLU.
+    /// - Parameters:
+    ///   - weights, bias: as for `forward`.
+    package func background(weights: UnsafePointer<Float>, bias: UnsafePointer<Float>) -> SIMD8<Float> {
+        let taps = UnsafeRawPointer(weights).assumingMemoryBound(to: SIMD8<Float>.self)
+        let value = backgroundBlock(taps, UnsafeRawPointer(bias).load(as: SIMD8<Float>.self)).a0
+        return value.replacing(with: 0, where: value .<= 0)
+    }
+
     /// One image forward.
     /// - Parameters:
-    ///   - image: (height, width).
+    ///   - image: (height, width), number `number` in `active`, which `findActive` made.
+    ///   - fillsBackground: whether the windows that are not active are written too.
     ///   - weights: (5, 5, 1, 8), 32-byte aligned. bias: (8), 32-byte aligned.
     ///   - output: overwritten, (height / pool, width / pool, 8). NaN weights and biases make their channel NaN; a NaN
     ///     pixel reaches at least the windows whose first pixel is within two rows and columns of it.
     ///   - winners: overwritten, same shape: which pixel of its window won (row · pool + column), or `dead`.
     ///   - scratch: `scratchCount` floats of this thread.
     package func forward(
-        image: UnsafePointer<Float>, weights: UnsafePointer<Float>, bias: UnsafePointer<Float>,
+        image: UnsafePointer<Float>, number: Int, active: ActiveWindows, fillsBackground: Bool,
+        weights: UnsafePointer<Float>, bias: UnsafePointer<Float>,
         output: UnsafeMutablePointer<Float>, winners: UnsafeMutablePointer<UInt8>, scratch: UnsafeMutablePointer<Float>
     ) {
         pad(image, into: scratch)
         let taps = UnsafeRawPointer(weights).assumingMemoryBound(to: SIMD8<Float>.self)
         let bias = UnsafeRawPointer(bias).load(as: SIMD8<Float>.self)
-        let active = activeColumns(image, room: activeRoom(scratch))
         let constant = Winner(backgroundBlock(taps, bias).a0)
         for row in 0..<pooledHeight {
             let corner = scratch + (row << shift) * paddedStride
             let line = row * pooledWidth * Self.channels
-            let columns = active.columns(ofRow: row)
-            fill(constant, 0..<columns.lowerBound, output + line, winners + line)
+            let columns = active.range(row: row, image: number)
+            if fillsBackground { fill(constant, 0..<columns.lowerBound, output + line, winners + line) }
             if pool == 2 {
                 forwardRow2(corner, columns, taps, bias, output + line, winners + line)
             } else {
                 forwardRow4(corner, columns, taps, bias, output + line, winners + line)
             }
-            fill(constant, columns.upperBound..<pooledWidth, output + line, winners + line)
+            if fillsBackground { fill(constant, columns.upperBound..<pooledWidth, output + line, winners + line) }
         }
     }
 
@@ -159,22 +164,28 @@ package struct ConvolutionPool: Sendable {
     ///
     /// dw[k, l, c] = sum over windows of g[window, c] · x[winner + (k - 2, l - 2)], db[c] = sum of g; only winners are visited.
     /// - Parameters:
-    ///   - gradient: (height / pool, width / pool, 8), the gradient of `output`; read only where the winner lives.
+    ///   - image, number, active: as for `forward`.
+    ///   - background: nil when `gradient` holds every window's gradient. Else it holds the active windows' alone, `background`
+    ///     tells by numbers above 0 which channels live in the others, and the caller adds to their bias gradient the sum of
+    ///     the gradients of *all* windows: what the active ones have in that sum is taken off here.
+    ///   - gradient: (height / pool, width / pool, 8), the gradient of `output`.
     ///   - weightGradient: overwritten, (5, 5, 1, 8). biasGradient: overwritten, (8).
     package func backward(
-        image: UnsafePointer<Float>, gradient: UnsafePointer<Float>, winners: UnsafePointer<UInt8>,
-        weightGradient: UnsafeMutablePointer<Float>, biasGradient: UnsafeMutablePointer<Float>,
-        scratch: UnsafeMutablePointer<Float>
+        image: UnsafePointer<Float>, number: Int, active: ActiveWindows, background: SIMD8<Float>?,
+        gradient: UnsafePointer<Float>, winners: UnsafePointer<UInt8>, weightGradient: UnsafeMutablePointer<Float>,
+        biasGradient: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>
     ) {
         pad(image, into: scratch)
-        let active = activeColumns(image, room: activeRoom(scratch))
         let sums = UnsafeMutableRawPointer(scratch + scratchCount - sumCount).assumingMemoryBound(to: SIMD8<Float>.self)
         sums.update(repeating: .zero, count: Self.channels * 5)
-        biasGradient.update(repeating: 0, count: Self.channels)
+        var biasSums = SIMD8<Float>.zero
+        let isLiving = background.map { .!($0 .<= 0) } ?? SIMDMask(repeating: false)
         for row in 0..<pooledHeight {
-            biasRow(row, gradient: gradient, winners: winners, sums: biasGradient)
-            // The others add products that are all 0.
-            let columns = active.columns(ofRow: row)
+            // Windows that are not active add products that are all 0 to the taps' gradients.
+            let columns = active.range(row: row, image: number)
+            let line = row &* pooledWidth &* 8
+            addBias(
+                background == nil ? 0..<pooledWidth : columns, gradient + line, winners + line, isLiving, &biasSums)
             for channel in 0..<Self.channels {
                 backwardRow(
                     row, channel, columns, gradient: gradient, winners: winners, scratch: scratch,
@@ -182,21 +193,25 @@ package struct ConvolutionPool: Sendable {
             }
         }
         for channel in 0..<Self.channels {
+            biasGradient[channel] = biasSums[channel]
             for k in 0..<5 {
                 for l in 0..<5 { weightGradient[(k * 5 + l) * 8 + channel] = sums[channel * 5 + k][l] }
             }
         }
     }
 
-    /// Adds a row's gradients of living winners to the channels' sums, (8), windows in order.
+    /// Adds the gradients of a row's living winners to the channels' sums, windows in order; of channels that live in the
+    /// background, it takes off every gradient.
     @inline(__always)
-    private func biasRow(
-        _ row: Int, gradient: UnsafePointer<Float>, winners: UnsafePointer<UInt8>, sums: UnsafeMutablePointer<Float>
+    private func addBias(
+        _ columns: Range<Int>, _ gradient: UnsafePointer<Float>, _ winners: UnsafePointer<UInt8>,
+        _ isLiving: SIMDMask<SIMD8<Int32>>, _ sums: inout SIMD8<Float>
     ) {
-        let line = row &* pooledWidth &* 8
-        for column in 0..<pooledWidth {
-            let (codes, g) = (winners + (line &+ column &* 8), gradient + (line &+ column &* 8))
-            for channel in 0..<8 { sums[channel] += codes[channel] == Self.dead ? 0 : g[channel] }
+        for column in columns {
+            let g = UnsafeRawPointer(gradient + column &* 8).loadUnaligned(as: SIMD8<Float>.self)
+            let codes = UnsafeRawPointer(winners + column &* 8).loadUnaligned(as: SIMD8<UInt8>.self)
+            let isDead = SIMD8<Int32>(truncatingIfNeeded: codes) .== Int32(Self.dead)
+            sums += g.replacing(with: 0, where: isDead) - g.replacing(with: 0, where: .!isLiving)
         }
     }
 

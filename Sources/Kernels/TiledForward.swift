@@ -29,7 +29,7 @@ extension TiledDense {
             let packedStrip = scratch + panels &* Self.panel &* TiledForward.depth
             var column = 0
             while column < outputs {
-                packStrip(block + column, depth: depth, into: packedStrip)
+                packStrip(block + column, stride: outputs, depth: depth, into: packedStrip)
                 for panel in 0..<panels {
                     let next = block + (column &+ Self.strip)
                     var line = panel &* ahead
@@ -66,20 +66,6 @@ extension TiledDense {
         }
     }
 
-    /// Sixteen columns of w, one line a row: rows of a power of two of bytes apart would all claim the same few places of
-    /// the level-1 cache.
-    @inline(__always)
-    private func packStrip(_ w: UnsafePointer<Float>, depth: Int, into packed: UnsafeMutablePointer<Float>) {
-        var (source, target) = (UnsafeRawPointer(w), UnsafeMutableRawPointer(packed))
-        for _ in 0..<depth {
-            target.storeBytes(of: source.loadUnaligned(as: SIMD8<Float>.self), as: SIMD8<Float>.self)
-            target.storeBytes(
-                of: source.loadUnaligned(fromByteOffset: 32, as: SIMD8<Float>.self), toByteOffset: 32, as: SIMD8<Float>.self)
-            source += outputs &* 4
-            target += 64
-        }
-    }
-
     /// Six samples by sixteen columns.
     @inline(__always)
     private func forwardBlock(
@@ -96,6 +82,21 @@ extension TiledDense {
         let step = outputs &* 4
         let y = UnsafeMutableRawPointer(y)
         if isFirst { block.store(y, stride: step) } else { block.add(y, stride: step) }
+    }
+}
+
+/// Copies sixteen columns of w, one line a row: rows of a power of two of bytes apart would all claim the same few places of the
+/// level-1 cache.
+/// - Parameter stride: floats from a row of w to the next.
+@inline(__always)
+func packStrip(_ w: UnsafePointer<Float>, stride: Int, depth: Int, into packed: UnsafeMutablePointer<Float>) {
+    var (source, target) = (UnsafeRawPointer(w), UnsafeMutableRawPointer(packed))
+    for _ in 0..<depth {
+        target.storeBytes(of: source.loadUnaligned(as: SIMD8<Float>.self), as: SIMD8<Float>.self)
+        target.storeBytes(
+            of: source.loadUnaligned(fromByteOffset: 32, as: SIMD8<Float>.self), toByteOffset: 32, as: SIMD8<Float>.self)
+        source += stride &* 4
+        target += 64
     }
 }
 
@@ -162,7 +163,7 @@ struct RegisterBlock {
     }
 
     @inline(__always)
-    private static func add(_ low: SIMD8<Float>, _ high: SIMD8<Float>, _ target: UnsafeMutableRawPointer) {
+    static func add(_ low: SIMD8<Float>, _ high: SIMD8<Float>, _ target: UnsafeMutableRawPointer) {
         let source = UnsafeRawPointer(target)
         store(
             source.loadUnaligned(as: SIMD8<Float>.self) + low,

@@ -121,7 +121,7 @@ extension TiledDense {
 }
 
 /// Running sums of one sample with four rows of w, eight interleaved parts each.
-private struct FourSums {
+struct FourSums {
     var s0 = SIMD8<Float>.zero
     var s1 = SIMD8<Float>.zero
     var s2 = SIMD8<Float>.zero

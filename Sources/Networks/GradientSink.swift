@@ -19,6 +19,10 @@ package protocol GradientSink: AnyObject {
     /// The tile is written, and the weights of its rows are not needed any more. Called on the thread that made it.
     func tileFinished(_ parameter: Parameter, rows: Range<Int>, gradient: UnsafeMutablePointer<Float>, thread: Int)
 
+    /// Runs the independent items of the backward pass's next piece on the team. A sink with something of its own to do on the
+    /// main thread, such as sending the bucket before, does it beside them.
+    func forEach(_ items: Int, on team: WorkerTeam, _ body: (_ item: Int, _ thread: Int) -> Void) throws
+
     /// All tiles of a bucket are written. Called on the main thread.
     func bucketFinished(_ parameter: Parameter, rows: Range<Int>) throws
 
@@ -28,4 +32,8 @@ package protocol GradientSink: AnyObject {
 
 extension GradientSink {
     package func immediateUpdate(of parameter: Parameter) -> ImmediateUpdate? { nil }
+
+    package func forEach(_ items: Int, on team: WorkerTeam, _ body: (_ item: Int, _ thread: Int) -> Void) throws {
+        team.forEach(items, body)
+    }
 }

@@ -18,6 +18,11 @@ package final class HandNetwork {
     /// (samples, outputs): the gradient that reached the last layer before its head, after `beginBackward`.
     package let outputGradient: UnsafeMutablePointer<Float>
 
+    /// The share of windows that see something other than background, in the last forward call.
+    package private(set) var activeShare = 1.0
+    /// Whether the last forward call left background out of the large layer's products.
+    package private(set) var isSparse = false
+
     /// Seconds spent in each part of the step since they were last reset.
     package var times = PartTimes()
 
@@ -27,12 +32,23 @@ package final class HandNetwork {
     private let convolution: ConvolutionPool
     /// (samples, flattened): pooled activations; `finishBackward` leaves their gradient in the same place.
     private let pooled: UnsafeMutablePointer<Float>
+    /// Per sample of the last forward call: largest magnitude of the image and of the pooled values, (samples, 2).
+    let peaks: UnsafeMutablePointer<Float>
     private let winners: UnsafeMutablePointer<UInt8>
     /// (samples, hidden): gradient of the hidden layer's pre-activations, after `beginBackward`.
     package let hiddenGradient: UnsafeMutablePointer<Float>
-    private let dense1: LargeDense
+    /// The layer above the windows. Of a network that holds it in part only, to be given before the first forward call.
+    package var windowLayer: (any WindowLayer)!
+    /// How the windows are cut into blocks.
+    package let blocks: WindowBlocks
+    /// Which windows of the last forward call's images see something other than background.
+    private let active: ActiveWindows
+    /// What a window of background was worth in the last forward call.
+    private var background = SIMD8<Float>.zero
+    /// What the layer above the windows was given in the last forward call.
+    private var windows: SparseDense!
     /// Gradients of the small parameters, laid out as the table's first `smallCount`.
-    private let smallGradients: UnsafeMutableBufferPointer<Float>
+    let smallGradients: UnsafeMutableBufferPointer<Float>
     /// (samples, 208): convolution gradients a sample, summed in order of the samples.
     private let convolutionGradients: UnsafeMutablePointer<Float>
     private let scratch: [UnsafeMutablePointer<Float>]
@@ -40,29 +56,38 @@ package final class HandNetwork {
     /// Floats of a weight tile: with its gradient it stays in a 1 MiB level-2 cache.
     package static let tileCount = 1 << 17
 
+    /// Above this share of active windows the dense kernels are faster.
+    package static let sparseLimit = 0.5
+
     /// Bytes of arena that a network needs.
-    package static func bytes(_ configuration: NetworkConfiguration, maximumSamples: Int, threads: Int) -> Int {
-        let plan = Plan(configuration, samples: maximumSamples)
+    /// - Parameter largeRows: rows of the large layer that are held; nil: all, and its products are computed here.
+    package static func bytes(
+        _ configuration: NetworkConfiguration, maximumSamples: Int, threads: Int, largeRows: Int? = nil
+    ) -> Int {
+        let plan = Plan(configuration, samples: maximumSamples, largeRows: largeRows)
         return plan.floats.reduce(0) { $0 + Arena.bytes(Float.self, count: $1) }
             + Arena.bytes(UInt8.self, count: plan.winners)
+            + Arena.bytes(Int32.self, count: plan.bounds)
             + threads * Arena.bytes(Float.self, count: plan.scratch)
-            + LargeDense.bytes(
-                inputs: configuration.flattened, outputs: configuration.hidden, maximumSamples: maximumSamples,
-                threads: threads)
+            + (largeRows != nil
+                ? 0
+                : LocalWindowLayer.bytes(configuration, maximumSamples: maximumSamples, threads: threads))
     }
 
     /// Carves a network from `arena`; parameters are zero until initialised or loaded.
-    /// - Precondition: `configuration.problem` is nil, and the arena has `bytes(_:maximumSamples:threads:)` left.
+    /// - Parameter largeRows: rows of the large layer that are held, if not all: then `windowLayer` is to be set.
+    /// - Precondition: `configuration.problem` is nil, and the arena has `bytes(_:maximumSamples:threads:largeRows:)` left.
     package init(
         _ configuration: NetworkConfiguration, maximumSamples: Int, team: WorkerTeam, kernels: DenseKernels = .auto,
-        arena: Arena
+        largeRows: Int? = nil, arena: Arena
     ) {
         self.configuration = configuration
         self.maximumSamples = maximumSamples
         self.team = team
         self.arena = arena
-        table = configuration.table
-        let plan = Plan(configuration, samples: maximumSamples)
+        table = configuration.table(largeRows: largeRows)
+        blocks = configuration.windowBlocks
+        let plan = Plan(configuration, samples: maximumSamples, largeRows: largeRows)
         convolution = plan.convolution
         func floats(_ count: Int) -> UnsafeMutablePointer<Float> {
             arena.carve(Float.self, count: count).baseAddress!
@@ -73,12 +98,17 @@ package final class HandNetwork {
         hidden = floats(plan.hidden)
         hiddenGradient = floats(plan.hidden)
         pooled = floats(plan.pooled)
-        dense1 = LargeDense(
-            inputs: configuration.flattened, outputs: configuration.hidden, maximumSamples: maximumSamples, team: team,
-            kernels: kernels, arena: arena)
+        if largeRows == nil {
+            windowLayer = LocalWindowLayer(
+                configuration, blocks: blocks, maximumSamples: maximumSamples, team: team, kernels: kernels, arena: arena)
+        }
         smallGradients = arena.carve(Float.self, count: plan.smallGradients)
         convolutionGradients = floats(plan.convolutionGradients)
+        peaks = floats(plan.peaks)
         winners = arena.carve(UInt8.self, count: plan.winners).baseAddress!
+        active = ActiveWindows(
+            rows: convolution.pooledHeight, columns: convolution.pooledWidth, capacity: maximumSamples,
+            bounds: arena.carve(Int32.self, count: plan.bounds).baseAddress!)
         scratch = (0..<team.count).map { _ in floats(plan.scratch) }
         BLAS.useCallingThreadOnly()
     }
@@ -86,25 +116,27 @@ package final class HandNetwork {
     /// What is carved, in floats.
     private struct Plan {
         let convolution: ConvolutionPool
-        let parameters, outputs, hidden, pooled, smallGradients, convolutionGradients, winners, scratch: Int
+        let parameters, outputs, hidden, pooled, smallGradients, convolutionGradients, peaks, winners, bounds, scratch: Int
 
-        init(_ configuration: NetworkConfiguration, samples: Int) {
+        init(_ configuration: NetworkConfiguration, samples: Int, largeRows: Int?) {
             convolution = ConvolutionPool(
                 height: configuration.height, width: configuration.width, pool: configuration.pool)
-            let table = configuration.table
+            let table = configuration.table(largeRows: largeRows)
             parameters = table.count
             outputs = samples * configuration.outputs
             hidden = samples * configuration.hidden
             pooled = samples * configuration.flattened
             smallGradients = table.smallCount
             convolutionGradients = samples * (ConvolutionPool.weightCount + ConvolutionPool.channels)
+            peaks = samples * 2
             winners = samples * configuration.flattened
+            bounds = ActiveWindows.boundCount(rows: convolution.pooledHeight, capacity: samples)
             scratch = convolution.scratchCount
         }
 
         var floats: [Int] {
             [
-                parameters, outputs, outputs, hidden, hidden, pooled, smallGradients, convolutionGradients,
+                parameters, outputs, outputs, hidden, hidden, pooled, smallGradients, convolutionGradients, peaks,
             ]
         }
     }
@@ -122,27 +154,59 @@ package final class HandNetwork {
     /// Outputs of `samples` images.
     /// - Parameters:
     ///   - input: (samples, height, width).
-    ///   - samples: at most `maximumSamples`; 0 is allowed.
+    ///   - samples: at most `maximumSamples`; 0 is allowed, and where the layer above the windows is divided all ranks call.
     /// - Returns: `outputs`, (samples, 48).
+    /// - Throws: what a divided layer's communication throws.
     @discardableResult
-    package func forward(input: UnsafePointer<Float>, samples: Int) -> UnsafePointer<Float> {
+    package func forward(input: UnsafePointer<Float>, samples: Int) throws -> UnsafePointer<Float> {
         precondition(samples <= maximumSamples)
-        guard samples > 0 else { return UnsafePointer(outputs) }
         let (weights, bias) = (parameter("conv1.weight"), parameter("conv1.bias"))
         times.measure(.convolutionForward) {
+            team.forEach(samples) { sample, _ in
+                convolution.findActive(input + sample * convolution.inputCount, number: sample, in: active)
+            }
+            activeShare = active.share(images: samples)
+            isSparse = windowLayer.leavesOutBackground(activeShare: activeShare)
+            background = convolution.background(weights: weights, bias: bias)
             team.forEach(samples) { sample, thread in
                 convolution.forward(
-                    image: input + sample * convolution.inputCount, weights: weights, bias: bias,
+                    image: input + sample * convolution.inputCount, number: sample, active: active,
+                    fillsBackground: !isSparse, weights: weights, bias: bias,
                     output: pooled + sample * convolution.outputCount,
                     winners: winners + sample * convolution.outputCount, scratch: scratch[thread])
+                // Both are in cache here.
+                peaks[2 * sample] = Magnitude.peak(
+                    input + sample * convolution.inputCount, count: convolution.inputCount)
+                peaks[2 * sample + 1] = pooledPeak(sample: sample)
             }
         }
-        times.measure(.dense1Forward) {
-            dense1.forward(
-                x: pooled, weights: parameter("fc1.weight"), bias: parameter("fc1.bias"), samples: samples, y: hidden)
+        windows = SparseDense(
+            outputs: configuration.hidden, blocks: blocks, active: active, samples: samples,
+            background: background, x: pooled, stride: configuration.flattened)
+        try times.measure(.dense1Forward) {
+            try windowLayer.forward(windows, weights: parameter("fc1.weight"), bias: parameter("fc1.bias"), y: hidden)
         }
         times.measure(.dense2) { forwardDense2(samples: samples) }
         return UnsafePointer(outputs)
+    }
+
+    /// max |x| over a sample's pooled values, those left out included.
+    private func pooledPeak(sample: Int) -> Float {
+        let values = pooled + sample * convolution.outputCount
+        guard isSparse else { return Magnitude.peak(values, count: convolution.outputCount) }
+        let channels = ConvolutionPool.channels
+        var peak = withUnsafeTemporaryAllocation(of: Float.self, capacity: channels) { room in
+            for channel in 0..<channels { room[channel] = background[channel] }
+            return Magnitude.peak(room.baseAddress!, count: channels)
+        }
+        for row in 0..<active.rows {
+            let columns = active.range(row: row, image: sample)
+            let first = (row * active.columns + columns.lowerBound) * channels
+            let largest = Magnitude.peak(values + first, count: columns.count * channels)
+            // Written so that NaN stays.
+            if !(largest <= peak) { peak = largest }
+        }
+        return peak
     }
 
     private func forwardDense2(samples: Int) {
@@ -167,7 +231,20 @@ package final class HandNetwork {
         team.forEach(samples) { sample, _ in
             let codes = winners + sample * block
             var count = 0
-            for index in 0..<block where codes[index] == ConvolutionPool.dead { count += 1 }
+            if isSparse {
+                // Windows of background have no codes of their own.
+                let deadChannels = (0..<ConvolutionPool.channels).count { windows.background[$0] == 0 }
+                for row in 0..<active.rows {
+                    let columns = active.range(row: row, image: sample)
+                    let line = codes + row * active.columns * ConvolutionPool.channels
+                    for index in columns.lowerBound * 8..<columns.upperBound * 8 where line[index] == ConvolutionPool.dead {
+                        count += 1
+                    }
+                    count += (active.columns - columns.count) * deadChannels
+                }
+            } else {
+                for index in 0..<block where codes[index] == ConvolutionPool.dead { count += 1 }
+            }
             counts[sample] = count
         }
         return (0..<samples).reduce(0) { $0 + counts[$1] }
@@ -206,31 +283,36 @@ package final class HandNetwork {
     ///   - input: what `forward` was given.
     package func finishBackward(input: UnsafePointer<Float>, samples: Int, sink: any GradientSink) throws {
         let parameter = table["fc1.weight"]
-        times.measure(.dense1Backward) { dense1.beginBackward(dy: hiddenGradient, samples: samples) }
-        for bucket in sink.buckets(of: parameter) {
-            times.measure(.dense1Backward) {
-                dense1.backward(
-                    parameter, bucket: bucket, x: pooled, dy: hiddenGradient,
-                    weights: parameters + parameter.range.lowerBound, samples: samples, sink: sink)
-            }
-            try sink.bucketFinished(parameter, rows: bucket)
+        var backgroundGradient = SIMD8<Float>.zero
+        try times.measure(.dense1Backward) {
+            backgroundGradient = try windowLayer.backward(
+                windows, parameter: parameter, weights: parameters + parameter.range.lowerBound, dy: hiddenGradient,
+                columnSums: smallGradient("fc1.bias"), sink: sink)
         }
-        times.measure(.convolutionBackward) { backwardConvolution(input: input, samples: samples) }
+        try times.measure(.convolutionBackward) {
+            try backwardConvolution(
+                input: input, samples: samples, background: isSparse ? (background, backgroundGradient) : nil, sink: sink)
+        }
         try sink.smallFinished(smallGradients)
     }
 
-    private func backwardConvolution(input: UnsafePointer<Float>, samples: Int) {
+    /// - Parameter background: where background is left out: its value, and the gradient of that, over all windows.
+    private func backwardConvolution(
+        input: UnsafePointer<Float>, samples: Int, background: (value: SIMD8<Float>, gradient: SIMD8<Float>)?,
+        sink: any GradientSink
+    ) throws {
         let values = ConvolutionPool.weightCount + ConvolutionPool.channels
-        team.forEach(samples) { sample, thread in
+        try sink.forEach(samples, on: team) { sample, thread in
             let gradients = convolutionGradients + sample * values
             convolution.backward(
-                image: input + sample * convolution.inputCount, gradient: pooled + sample * convolution.outputCount,
+                image: input + sample * convolution.inputCount, number: sample, active: active,
+                background: background?.value, gradient: pooled + sample * convolution.outputCount,
                 winners: winners + sample * convolution.outputCount, weightGradient: gradients,
                 biasGradient: gradients + ConvolutionPool.weightCount, scratch: scratch[thread])
         }
         let (weights, bias) = (smallGradient("conv1.weight"), smallGradient("conv1.bias"))
         weights.update(repeating: 0, count: ConvolutionPool.weightCount)
-        bias.update(repeating: 0, count: ConvolutionPool.channels)
+        for index in 0..<ConvolutionPool.channels { bias[index] = background?.gradient[index] ?? 0 }
         for sample in 0..<samples {
             let gradients = convolutionGradients + sample * values
             for index in 0..<ConvolutionPool.weightCount { weights[index] += gradients[index] }

@@ -6,10 +6,12 @@ extension NetworkConfiguration {
     /// - Parameters:
     ///   - parameters: `table.count` floats, overwritten.
     ///   - meanOutput: what the last layer's bias makes the network give at first (48 values); nil: bias 0 or 0.1.
+    ///   - largeRows: the rows of the large layer that are held, in the order in which they lie in `parameters`; nil: all.
     package func initialize(
-        _ parameters: UnsafeMutablePointer<Float>, seed: UInt64, team: WorkerTeam, meanOutput: [Float]? = nil
+        _ parameters: UnsafeMutablePointer<Float>, seed: UInt64, team: WorkerTeam, meanOutput: [Float]? = nil,
+        largeRows: [Range<Int>]? = nil
     ) {
-        let table = self.table
+        let table = table(largeRows: largeRows.map { $0.reduce(0) { $0 + $1.count } })
         for (number, parameter) in table.parameters.enumerated() {
             let start = parameters + parameter.range.lowerBound
             let isBias = parameter.shape.count == 1
@@ -22,7 +24,17 @@ extension NetworkConfiguration {
                 continue
             }
             let random = CounterRandom(seed: seed, stream: UInt64(number))
-            let deviation = deviation(of: parameter)
+            let deviation = deviation(of: self.table[parameter.name])
+            if let largeRows, parameter.name == "fc1.weight" {
+                let firsts = largeRows.reduce(into: [0]) { $0.append($0.last! + $1.count) }
+                team.forEach(largeRows.count) { piece, _ in
+                    RandomFill.truncatedNormal(
+                        random, start: largeRows[piece].lowerBound * hidden, deviation: deviation,
+                        into: UnsafeMutableBufferPointer(
+                            start: start + firsts[piece] * hidden, count: largeRows[piece].count * hidden))
+                }
+                continue
+            }
             let block = 1 << 16
             team.forEach((parameter.count + block - 1) / block) { item, _ in
                 let range = item * block..<min(parameter.count, (item + 1) * block)

@@ -54,7 +54,7 @@ final class LargeDense: @unchecked Sendable {
         lanes(inputs) * TiledDense.paddedSamples(samples) * outputs
     }
 
-    private static func lanes(_ rows: Int) -> Int { max(1, min(maximumLanes, rows / minimumLaneRows)) }
+    static func lanes(_ rows: Int) -> Int { max(1, min(maximumLanes, rows / minimumLaneRows)) }
 
     static func tileRows(_ outputs: Int) -> Int {
         max(1, HandNetwork.tileCount / outputs / TiledDense.rowGranule) * TiledDense.rowGranule
@@ -99,9 +99,9 @@ final class LargeDense: @unchecked Sendable {
     func backward(
         _ parameter: Parameter, bucket: Range<Int>, x: UnsafeMutablePointer<Float>, dy: UnsafePointer<Float>,
         weights: UnsafePointer<Float>, samples: Int, sink: any GradientSink
-    ) {
+    ) throws {
         let immediate = sink.immediateUpdate(of: parameter)
-        team.forEach((bucket.count + tileRows - 1) / tileRows) { tile, thread in
+        try sink.forEach((bucket.count + tileRows - 1) / tileRows, on: team) { tile, thread in
             let start = bucket.lowerBound + tile * tileRows
             let rows = start..<min(start + tileRows, bucket.upperBound)
             if kernels == .tiled && samples > 0 {

@@ -48,12 +48,18 @@ package struct NetworkConfiguration: Sendable, Codable, Equatable {
         return nil
     }
 
+    /// How the pooling windows are cut into blocks.
+    package var windowBlocks: WindowBlocks { WindowBlocks(rows: height / pool, columns: width / pool) }
+
     /// Names, shapes and places of the parameters, in the order of checkpoints.
-    package var table: ParameterTable {
+    package var table: ParameterTable { table(largeRows: nil) }
+
+    /// The table of a rank that holds `largeRows` rows of the large layer; nil: all of them.
+    package func table(largeRows: Int?) -> ParameterTable {
         ParameterTable([
             ParameterDeclaration("conv1.weight", [5, 5, 1, ConvolutionPool.channels]),
             ParameterDeclaration("conv1.bias", [ConvolutionPool.channels]),
-            ParameterDeclaration("fc1.weight", [flattened, hidden], isTiled: true),
+            ParameterDeclaration("fc1.weight", [largeRows ?? flattened, hidden], isTiled: true),
             ParameterDeclaration("fc1.bias", [hidden]),
             ParameterDeclaration("fc2.weight", [hidden, outputs]),
             ParameterDeclaration("fc2.bias", [outputs]),

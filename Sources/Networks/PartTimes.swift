@@ -18,9 +18,9 @@ package struct PartTimes: Sendable {
     }
 
     /// Runs `body` and adds its duration to `part`.
-    mutating func measure(_ part: NetworkPart, _ body: () -> Void) {
+    mutating func measure(_ part: NetworkPart, _ body: () throws -> Void) rethrows {
         let start = Stopwatch.now
-        body()
+        try body()
         seconds[part.rawValue] += Stopwatch.now - start
     }
 }

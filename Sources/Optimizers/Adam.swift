@@ -21,9 +21,11 @@ package final class Adam: @unchecked Sendable {
     }
 
     package let configuration: Configuration
-    /// First moments, laid out as the parameters.
+    /// The elements of the parameter arena that this rank holds moments of, and therefore updates.
+    package let held: HeldRanges
+    /// First moments, laid out as `held` says.
     package let firstMoments: UnsafeMutablePointer<Float>
-    /// Second moments, laid out as the parameters.
+    /// Second moments, laid out as `held` says.
     package let secondMoments: UnsafeMutablePointer<Float>
     /// Steps taken.
     package private(set) var step: Int
@@ -37,21 +39,28 @@ package final class Adam: @unchecked Sendable {
 
     /// - Parameters:
     ///   - weights: the parameters' arena, `table.count` floats.
-    ///   - arena: gives room for the two moments: `bytes(for:)`.
+    ///   - held: which moments this rank holds; nil: all, laid out as the parameters.
+    ///   - arena: gives room for the two moments: `bytes(for:)`, or `bytes(holding:)`.
     package init(
-        configuration: Configuration, weights: UnsafeMutablePointer<Float>, table: ParameterTable, arena: Arena
+        configuration: Configuration, weights: UnsafeMutablePointer<Float>, table: ParameterTable,
+        holding held: HeldRanges? = nil, arena: Arena
     ) {
         self.configuration = configuration
         self.weights = weights
         self.arena = arena
-        firstMoments = arena.carve(Float.self, count: table.count).baseAddress!
-        secondMoments = arena.carve(Float.self, count: table.count).baseAddress!
+        let held = held ?? HeldRanges(all: table)
+        self.held = held
+        firstMoments = arena.carve(Float.self, count: held.count).baseAddress!
+        secondMoments = arena.carve(Float.self, count: held.count).baseAddress!
         step = 0
         update = Self.update(configuration, power1: configuration.beta1, power2: configuration.beta2)
     }
 
-    /// Bytes of arena that the moments need.
-    package static func bytes(for table: ParameterTable) -> Int { 2 * Arena.bytes(Float.self, count: table.count) }
+    /// Bytes of arena that the moments of all parameters need.
+    package static func bytes(for table: ParameterTable) -> Int { bytes(holding: HeldRanges(all: table)) }
+
+    /// Bytes of arena that the moments of these elements need.
+    package static func bytes(holding held: HeldRanges) -> Int { 2 * Arena.bytes(Float.self, count: held.count) }
 
     /// Sets the number of steps taken, after loading moments.
     package func restore(step: Int) {
@@ -76,19 +85,36 @@ package final class Adam: @unchecked Sendable {
 
     /// Updates the weights and moments of `range` (of the parameter arena) with its gradient, averaged already.
     /// - Parameters:
+    ///   - range: held, in one piece.
     ///   - gradient: `range.count` floats.
     package func apply(_ range: Range<Int>, gradient: UnsafePointer<Float>) {
+        let place = place(of: range)
         update.apply(
-            weights: weights + range.lowerBound, firstMoment: firstMoments + range.lowerBound,
-            secondMoment: secondMoments + range.lowerBound, gradient: gradient, count: range.count)
+            weights: weights + range.lowerBound, firstMoment: firstMoments + place, secondMoment: secondMoments + place,
+            gradient: gradient, count: range.count)
+    }
+
+    /// A weight changes by less than this in one step, whatever its gradients were.
+    ///
+    /// |m| / sqrt(v) is at most (1 - b1) / sqrt((1 - b2) (1 - b1^2 / b2)) by Cauchy and Schwarz, 7.3 for the default betas, and
+    /// the correction of the rate is at most 1 for them; a tenth more covers the roundings.
+    package var largestChange: Double {
+        let (beta1, beta2) = (configuration.beta1, configuration.beta2)
+        let ratio = (1 - beta1) / ((1 - beta2) * (1 - beta1 * beta1 / beta2)).squareRoot()
+        return 1.1 * configuration.learningRate * max(1, ratio)
     }
 
     /// What a kernel needs to update tiles of a parameter by itself, in the step that was begun.
     package func immediateUpdate(of parameter: Parameter) -> ImmediateUpdate {
-        let start = parameter.range.lowerBound
+        let place = place(of: parameter.range)
         return ImmediateUpdate(
-            update: update, weights: weights + start, firstMoment: firstMoments + start,
-            secondMoment: secondMoments + start)
+            update: update, weights: weights + parameter.range.lowerBound, firstMoment: firstMoments + place,
+            secondMoment: secondMoments + place)
+    }
+
+    private func place(of range: Range<Int>) -> Int {
+        guard let place = held.place(of: range) else { preconditionFailure("no moments of \(range) are held here") }
+        return place
     }
 
     private static func update(_ configuration: Configuration, power1: Double, power2: Double) -> AdamUpdate {

@@ -65,11 +65,46 @@ package final class WorkerTeam: @unchecked Sendable {  // every mutable member i
             return
         }
         shared.divide(items)
+        run { work(on: $0, body) }
+    }
+
+    /// The same, while the caller's thread first runs `lead` and then joins in: what only that thread may do (communication)
+    /// goes on beside the items. `lead` computes with subnormal numbers as everywhere else outside the team.
+    /// - Returns: seconds that nobody had an item left while `lead` was still running; all of `lead` in a team of one.
+    /// - Throws: what `lead` throws; whether the items are done then is not said.
+    package func forEach(
+        _ items: Int, lead: () throws -> Void, _ body: (_ item: Int, _ thread: Int) -> Void
+    ) throws -> Double {
+        guard count > 1, items > 0 else {
+            let start = Stopwatch.now
+            try lead()
+            let seconds = Stopwatch.now - start
+            forEach(items, body)
+            return seconds
+        }
+        let control = dtrain_flush_subnormals()
+        defer { dtrain_restore_subnormals(control) }
+        var (failure, leadEnd) = (nil as (any Error)?, 0.0)
+        shared.divide(items)
         run { thread in
-            for other in 0..<count {
-                let victim = (thread + other) % count
-                while let item = shared.take(from: victim) { body(item, thread) }
+            if thread == 0 {
+                dtrain_restore_subnormals(control)
+                do { try lead() } catch { failure = error }
+                _ = dtrain_flush_subnormals()
+                leadEnd = Stopwatch.now
             }
+            work(on: thread, body)
+            if thread != 0 { shared.noteEnd(thread) }
+        }
+        if let failure { throw failure }
+        return max(0, leadEnd - shared.lastEnd)
+    }
+
+    /// Takes items until none is left: first those of the thread's own part, then those of the others.
+    private func work(on thread: Int, _ body: (_ item: Int, _ thread: Int) -> Void) {
+        for other in 0..<count {
+            let victim = (thread + other) % count
+            while let item = shared.take(from: victim) { body(item, thread) }
         }
     }
 }
@@ -107,6 +142,9 @@ private final class TeamState: @unchecked Sendable {
     /// Next item and end of each thread's part, a cache line apart.
     private let next: UnsafeMutablePointer<PaddedCounter>
     private var ends: [Int]
+    /// When each thread found no item left, a cache line apart; each writes its own.
+    private let finished: UnsafeMutablePointer<Double>
+    private static let doublesOfALine = 8
 
     init(count: Int, spins: Int) {
         self.count = count
@@ -120,9 +158,12 @@ private final class TeamState: @unchecked Sendable {
         next = .allocate(capacity: count)
         for index in 0..<count { (next + index).initialize(to: PaddedCounter()) }
         ends = Array(repeating: 0, count: count)
+        finished = .allocate(capacity: count * Self.doublesOfALine)
+        finished.initialize(repeating: 0, count: count * Self.doublesOfALine)
     }
 
     deinit {
+        finished.deallocate()
         pthread_cond_destroy(wake)
         pthread_cond_destroy(done)
         pthread_mutex_destroy(mutex)
@@ -191,6 +232,11 @@ private final class TeamState: @unchecked Sendable {
             ends[index] = range.upperBound
         }
     }
+
+    func noteEnd(_ thread: Int) { finished[thread * Self.doublesOfALine] = Stopwatch.now }
+
+    /// The latest of the threads other than the caller's, which is thread 0.
+    var lastEnd: Double { (1..<count).reduce(0) { max($0, finished[$1 * Self.doublesOfALine]) } }
 
     func take(from index: Int) -> Int? {
         let item = next[index].value.add(1, ordering: .relaxed).oldValue

@@ -63,6 +63,7 @@ final class Evaluator {
     private let input: UnsafeMutableBufferPointer<Float>
     private let labels: UnsafeMutableBufferPointer<Float>
     private let chunk: Int
+    private let watchdog: Watchdog
     /// Samples this rank met that cannot be read.
     private var bad: Set<Int> = []
     /// Those of them that the last `validate` met for the first time.
@@ -82,8 +83,9 @@ final class Evaluator {
     /// - Parameter frames: how many of the source's frames are used, from the first.
     init(
         source: any FrameSource, frames: Int, conditioning: DepthConditioning, policy: BadSamplePolicy,
-        maximumSamples: Int, team: WorkerTeam, communicator: any Communicator, arena: Arena
+        maximumSamples: Int, team: WorkerTeam, communicator: any Communicator, watchdog: Watchdog, arena: Arena
     ) {
+        self.watchdog = watchdog
         self.source = source
         self.arena = arena
         self.frames = frames
@@ -106,9 +108,12 @@ final class Evaluator {
         var failure: BadSample?
         newlyBad = []
         let own = part(communicator.rank, of: communicator.size, total: frames)
-        var start = own.lowerBound
-        while start < own.upperBound && failure == nil {
-            let indices = (start..<min(start + chunk, own.upperBound)).filter { !bad.contains($0) }
+        // As many rounds on every rank: a network that is divided among them is run by all together.
+        let longest = part(0, of: communicator.size, total: frames).count
+        for round in 0..<(longest + chunk - 1) / chunk {
+            let start = min(own.lowerBound + round * chunk, own.upperBound)
+            let indices =
+                failure == nil ? (start..<min(start + chunk, own.upperBound)).filter { !bad.contains($0) } : []
             let read = load(indices)
             for (position, error) in read.enumerated() {
                 guard let error else { continue }
@@ -116,13 +121,13 @@ final class Evaluator {
                 newlyBad.append(error)
                 if policy == .stop { failure = error }
             }
-            network.forward(input: input.baseAddress!, samples: indices.count)
+            try network.forward(input: input.baseAddress!, samples: indices.count)
             for position in indices.indices where read[position] == nil {
                 sums.add(
                     predicted: network.outputs + position * HandLabel.valueCount,
                     truth: labels.baseAddress! + position * HandLabel.valueCount)
             }
-            start += chunk
+            watchdog.beat()
         }
         try communicator.throwAgreed(
             failure.map { "\($0); hint: repair the frame, or leave such frames out with --on-bad-sample skip" })

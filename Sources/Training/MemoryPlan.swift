@@ -2,31 +2,32 @@ import Collectives
 import Exchange
 import HandData
 import Networks
-import Optimizers
 import Tensors
 
 /// What a rank will hold, counted before anything is allocated, and the parts that are made by these counts.
 struct MemoryPlan {
     /// Samples of this rank's largest batch.
     let shard: Int
-    /// Bytes of the one arena: parameters, moments, activations, exchange buffers.
+    /// Bytes of the one arena: parameters, moments, activations.
     let arena: Int
+    /// Bytes of the exchange's buffers, which the ranks of a node may share.
+    let exchange: Int
     /// Bytes of batches read ahead, and of the frame cache at most.
     let loader: Int
     /// Bytes of all.
-    var total: Int { arena + loader }
+    var total: Int { arena + exchange + loader }
 
     /// Batches that are read ahead, besides the one in use.
     private static let stepsAhead = 2
 
-    init(_ configuration: RunConfiguration, network: NetworkConfiguration, shard: Int, ranks: Int, threads: Int) {
-        self.shard = shard
-        let table = network.table
+    init(_ configuration: RunConfiguration, network: NetworkConfiguration, exchange: ExchangePlan) {
+        shard = exchange.shard
+        self.exchange = exchange.ownBytes
+        let threads = exchange.threads
         let pixels = network.width * network.height
         arena =
-            HandNetwork.bytes(network, maximumSamples: shard, threads: threads) + Adam.bytes(for: table)
-            + (ranks == 1
-                ? SoloExchange.bytes(table: table, threads: threads) : AllreduceExchange.bytes(table: table))
+            HandNetwork.bytes(network, maximumSamples: shard, threads: threads, largeRows: exchange.largeRowCount)
+            + exchange.arenaBytes
             + Evaluator.bytes(pixels: pixels, maximumSamples: shard, threads: threads)
         let batches = (Self.stepsAhead + 1) * shard * (pixels + HandLabel.valueCount) * MemoryLayout<Float>.stride
         loader = batches + Self.cacheBytes(configuration, pixels: pixels)

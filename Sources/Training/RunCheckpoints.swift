@@ -1,129 +1,185 @@
 import Checkpoints
 import Collectives
-import HandData
-import Kernels
+import Exchange
+import Glibc
 import Networks
 import Optimizers
+import Telemetry
 import Tensors
 
-/// What a checkpoint must hold, besides tensors, for training to go on exactly; nothing in it depends on the clock.
-struct TrainingState: Codable, Equatable {
-    var network: NetworkConfiguration
-    var seed: UInt64
-    var batchSize: Int
-    var learningRate: Double
-    /// How depth becomes input.
-    var input: DepthConditioning
-    /// Of the training samples, in hexadecimal.
-    var dataFingerprint: String
-    var trainingSamples: Int
-    /// The step of the newest validation, and what it gave.
-    var validationStep: Int?
-    var validation: ValidationResult?
-
-    /// Throws when a run that starts in this state cannot go on from a checkpoint.
-    func requireSameRun(as checkpoint: Checkpoint) throws {
-        guard let mismatch = try checkpoint.training(as: TrainingState.self).mismatch(with: self) else { return }
-        throw TrainingFailure(
-            "\(checkpoint.path) is of another run: \(mismatch); hint: resume with the same settings "
-                + "(--config RUN/config.yaml), or start anew with another --run-dir")
-    }
-
-    /// What differs from the run that wants to go on from it, in one line; nil when nothing does.
-    func mismatch(with run: TrainingState) -> String? {
-        var differences: [String] = []
-        func compare<Value: Equatable>(_ name: String, _ there: Value, _ here: Value) {
-            if there != here { differences.append("\(name) \(there) there, \(here) here") }
-        }
-        compare("image width", network.width, run.network.width)
-        compare("image height", network.height, run.network.height)
-        compare("--pool", network.pool, run.network.pool)
-        compare("--hidden", network.hidden, run.network.hidden)
-        compare("--output", network.head.rawValue, run.network.head.rawValue)
-        compare("--seed", seed, run.seed)
-        compare("--input", input.rawValue, run.input.rawValue)
-        compare("--batch-size", batchSize, run.batchSize)
-        compare("training samples", trainingSamples, run.trainingSamples)
-        if trainingSamples == run.trainingSamples {
-            compare("data fingerprint", dataFingerprint, run.dataFingerprint)
-        }
-        return differences.isEmpty ? nil : differences.joined(separator: "; ")
-    }
-}
-
-/// Checkpoints of a run: rank 0 writes and reads, the others get the values from it.
+/// Checkpoints of a run: rank 0 writes and reads. What it does not hold comes from its owners, and goes to them, in pieces; so a
+/// checkpoint is the same whatever the exchange and the number of ranks.
+///
+/// Where rank 0 holds all of every tensor it copies them and goes on while a thread writes the copy. Where tensors lie in pieces
+/// on several ranks there is nothing to copy from: the pieces are streamed while all wait.
 final class RunCheckpoints {
-    private static let modelFile = "model.safetensors"
-    private static let optimizerFile = "optimizer.safetensors"
+    /// What `save` did, for the metrics.
+    struct Pause {
+        /// Seconds the step waited, in all.
+        let seconds: Double
+        /// Of these, for the checkpoint before.
+        let waited: Double
+        /// Whether the writing goes on beside training.
+        let isInBackground: Bool
+    }
+
+    /// So many checkpoints in a row that cannot be written end the run.
+    private static let mostFailures = 3
 
     private let store: CheckpointStore
     private let network: HandNetwork
     private let adam: Adam
+    private let ownership: Ownership
+    private let stream: TensorStream
     private let communicator: any Communicator
+    private let team: WorkerTeam
+    private let faults: Faults
+    private let watchdog: Watchdog
+    /// On rank 0.
+    private let writer: CheckpointWriter?
 
-    init(store: CheckpointStore, network: HandNetwork, adam: Adam, communicator: any Communicator) {
+    private var copy: CheckpointCopy?
+    private var hasNoMemory = false
+    private var injected = 0
+    private var failures = 0
+    private var lastFailure: CheckpointError?
+    private var news: [String] = []
+
+    /// - Parameter writer: on rank 0.
+    init(
+        store: CheckpointStore, network: HandNetwork, adam: Adam, ownership: Ownership, communicator: any Communicator,
+        team: WorkerTeam, writer: CheckpointWriter?, faults: Faults, watchdog: Watchdog
+    ) {
         self.store = store
         self.network = network
         self.adam = adam
+        self.ownership = ownership
+        stream = TensorStream(
+            ownership: ownership,
+            bases: TensorStream.Bases(
+                weights: network.parameters, firstMoments: adam.firstMoments, secondMoments: adam.secondMoments),
+            communicator: communicator)
         self.communicator = communicator
+        self.team = team
+        self.writer = writer
+        self.faults = faults
+        self.watchdog = watchdog
     }
 
-    /// Writes the checkpoint of `step` on rank 0.
-    /// - Returns: its path, on rank 0.
-    /// - Throws: `TrainingFailure`, the same on all ranks, when it cannot be written.
-    func save(step: Int, state: TrainingState) throws -> String {
-        try communicator.together {
-            guard communicator.rank == 0 else { return "" }
-            var pending = try store.begin(step: step)
-            let metadata = ["format": "pt", "made_by": "dtrain", "step": String(step)]
-            let parameters = network.table.parameters
-            try pending.file(
-                Self.modelFile, entries: parameters.map { TensorEntry(name: $0.name, shape: $0.shape) },
-                metadata: metadata
-            ) { writer in
-                for parameter in parameters { try writer.append(values(network.parameters, parameter)) }
-            }
-            try pending.file(
-                Self.optimizerFile,
-                entries: parameters.flatMap {
-                    [TensorEntry(name: "\($0.name).m", shape: $0.shape), TensorEntry(name: "\($0.name).v", shape: $0.shape)]
-                }, metadata: metadata
-            ) { writer in
-                for parameter in parameters {
-                    try writer.append(values(adam.firstMoments, parameter))
-                    try writer.append(values(adam.secondMoments, parameter))
+    /// What rank 0 is to say, since it was last asked: checkpoints that were written, or could not be.
+    func takeNews() -> [String] {
+        if let outcome = writer?.takeOutcome() { note(outcome) }
+        defer { news = [] }
+        return news
+    }
+
+    /// Why the run must end, on rank 0: too many checkpoints in a row could not be written.
+    var problem: String? {
+        guard failures >= Self.mostFailures, let lastFailure else { return nil }
+        return "\(failures) checkpoints in a row could not be written, the last because of \(lastFailure)"
+    }
+
+    /// Saves the state after `step`: at once if it is the last or lies on several ranks, else beside training. All ranks call.
+    /// - Returns: what it cost, on rank 0.
+    /// - Throws: `CollectiveError`.
+    func save(step: Int, state: TrainingState, isLast: Bool) throws -> Pause? {
+        guard let writer else {
+            if !ownership.isReplicated { try stream.serve() }
+            return nil
+        }
+        let start = Stopwatch.now
+        writer.wait { watchdog.beat() }
+        if let outcome = writer.takeOutcome() { note(outcome) }
+        let waited = Stopwatch.now - start
+        let injecting = max(0, min(faults.writeErrors(step: step) - injected, CheckpointWrite.tries))
+        injected += injecting
+        let write = CheckpointWrite(
+            store: store, step: step, state: state,
+            score: state.validationStep == step ? state.validation?.jointErrorMillimetres : nil, table: ownership.table,
+            faults: injecting)
+        guard ownership.isReplicated else {
+            let outcome = write.run(advanced: watchdog.beat) { kind, index, writer in
+                try stream.collect(kind, parameter: index) {
+                    try writer.append($0)
+                    watchdog.beat()
                 }
             }
-            let score = state.validationStep == step ? state.validation?.jointErrorMillimetres : nil
-            return try pending.commit(training: state, score: score).checkpoint.path
+            try stream.end()
+            note(outcome)
+            return Pause(seconds: Stopwatch.now - start, waited: waited, isInBackground: false)
+        }
+        let own = CheckpointTensors(
+            table: network.table, parameters: network.parameters, firstMoments: adam.firstMoments,
+            secondMoments: adam.secondMoments)
+        let copied = isLast ? nil : copied(own)
+        writer.start(write, of: copied ?? own)
+        if copied == nil { writer.wait { watchdog.beat() } }
+        return Pause(seconds: Stopwatch.now - start, waited: waited, isInBackground: copied != nil)
+    }
+
+    /// Waits until what was saved last is on disk.
+    /// - Throws: `TrainingFailure`, the same on all ranks, when it could not be written.
+    func finish() throws {
+        writer?.wait { watchdog.beat() }
+        if let outcome = writer?.takeOutcome() { note(outcome) }
+        try communicator.throwAgreed(
+            failures == 0 ? nil : lastFailure.map { "the last checkpoint could not be written: \($0)" })
+    }
+
+    private func copied(_ tensors: CheckpointTensors) -> CheckpointTensors? {
+        if copy == nil && !hasNoMemory {
+            copy = faults.has(.shortMemory) ? nil : CheckpointCopy(table: tensors.table)
+            hasNoMemory = copy == nil
+            if hasNoMemory {
+                news.append(
+                    "note: memory is short for a copy of the weights, so training waits while a checkpoint is written")
+            }
+        }
+        return copy?.take(tensors, team: team)
+    }
+
+    private func note(_ outcome: CheckpointWrite.Outcome) {
+        news += outcome.problems.map { "warning: \($0)" }
+        switch outcome.result {
+        case .success(let path):
+            (failures, lastFailure) = (0, nil)
+            news.append("checkpoint: \(path)" + format(", written in %.2f s", outcome.seconds))
+        case .failure(let error):
+            failures += 1
+            lastFailure = error
+            news.append(
+                "warning: checkpoint of step \(outcome.step) could not be written: \(error); the checkpoints before are as they "
+                    + "were, and training goes on; \(Self.mostFailures) such in a row end it")
         }
     }
 
-    /// Loads weights, moments and the step from a checkpoint that rank 0 has opened.
+    // MARK: Loading
+
+    /// Loads weights and moments from a checkpoint that rank 0 has opened.
     /// - Parameter checkpoint: on rank 0; nil elsewhere.
     func load(_ checkpoint: Checkpoint?) throws {
         try communicator.together {
-            guard let checkpoint else { return }
-            let model = try checkpoint.reader(Self.modelFile)
-            let optimizer = try checkpoint.reader(Self.optimizerFile)
-            for parameter in network.table.parameters {
-                try read(model, parameter.name, parameter, into: network.parameters)
-                try read(optimizer, "\(parameter.name).m", parameter, into: adam.firstMoments)
-                try read(optimizer, "\(parameter.name).v", parameter, into: adam.secondMoments)
-            }
-        }
-        for parameter in network.table.parameters {
-            for base in [network.parameters, adam.firstMoments, adam.secondMoments] {
-                let bytes = UnsafeMutableRawBufferPointer(
-                    UnsafeMutableBufferPointer(start: base + parameter.range.lowerBound, count: parameter.count))
-                try communicator.broadcast(bytes, from: 0)
-            }
+            guard let checkpoint else { return try stream.serve() }
+            let given = Result { try give(checkpoint) }
+            try stream.end()
+            try given.get()
         }
     }
 
-    private func read(
-        _ reader: SafetensorsReader, _ name: String, _ parameter: Parameter, into base: UnsafeMutablePointer<Float>
+    private func give(_ checkpoint: Checkpoint) throws {
+        let model = try checkpoint.reader(CheckpointWrite.modelFile)
+        let optimizer = try checkpoint.reader(CheckpointWrite.optimizerFile)
+        for (index, parameter) in ownership.table.parameters.enumerated() {
+            try give(.weights, of: index, from: model, named: parameter.name)
+            try give(.firstMoment, of: index, from: optimizer, named: "\(parameter.name).m")
+            try give(.secondMoment, of: index, from: optimizer, named: "\(parameter.name).v")
+        }
+    }
+
+    private func give(
+        _ kind: Ownership.Kind, of index: Int, from reader: SafetensorsReader, named name: String
     ) throws {
+        let parameter = ownership.table.parameters[index]
         guard let entry = reader.entry(named: name) else {
             throw TrainingFailure("\(reader.path): has no tensor '\(name)'; hint: is it a checkpoint of dtrain?")
         }
@@ -132,12 +188,9 @@ final class RunCheckpoints {
                 "\(reader.path): '\(name)' has shape \(entry.shape), this network needs \(parameter.shape); "
                     + "hint: give the --pool, --hidden and image size it was trained with")
         }
-        try reader.read(
-            name, elements: 0..<parameter.count,
-            into: UnsafeMutableBufferPointer(start: base + parameter.range.lowerBound, count: parameter.count))
-    }
-
-    private func values(_ base: UnsafeMutablePointer<Float>, _ parameter: Parameter) -> UnsafeBufferPointer<Float> {
-        UnsafeBufferPointer(start: base + parameter.range.lowerBound, count: parameter.count)
+        try stream.distribute(kind, parameter: index) {
+            try reader.read(name, elements: $0, into: $1)
+            watchdog.beat()
+        }
     }
 }

@@ -1,3 +1,4 @@
+package import Collectives
 package import Exchange
 package import HandData
 package import Kernels
@@ -52,15 +53,20 @@ package struct RunConfiguration: Sendable, Codable, Equatable {
     package var batchSize: Int
     package var learningRate: Double
     package var seed: UInt64
+    package var onNonfinite: NonfinitePolicy
 
     /// Threads a rank; 0: the processors this node allows, divided by the ranks on it.
     package var threads: Int
     package var exchange: ExchangeKind
+    /// How gradients travel between ranks.
+    package var wire: WireFormat
 
     /// Where the run writes; nil: a new directory in `runs/`.
     package var runDir: String?
     /// `auto`, `never`, or a checkpoint's path.
     package var resume: String
+    /// What a resumed run may have otherwise than the run before.
+    package var allowChange: ResumeChanges
     package var checkpointEvery: Int
     /// How many of the newest checkpoints are kept; the best is kept besides.
     package var keepCheckpoints: Int
@@ -69,6 +75,13 @@ package struct RunConfiguration: Sendable, Codable, Equatable {
     package var validateEvery: Int
     /// Held-out frames a validation uses, from the first; 0: all of them.
     package var validateFrames: Int
+
+    /// The run saves and stops after so long.
+    package var timeLimit: TimeLimit
+    /// Seconds without progress that end the run; 0: never.
+    package var stallTimeout: Int
+    /// Steps between comparisons of the replicas; 0: none.
+    package var verifyEvery: Int
 
     package init(preset: Preset) {
         self.preset = preset
@@ -88,15 +101,21 @@ package struct RunConfiguration: Sendable, Codable, Equatable {
         batchSize = 100
         learningRate = 1e-4
         seed = 1
+        onNonfinite = .stop
         threads = 0
         exchange = .allreduce
+        wire = .fp32
         resume = "never"
+        allowChange = .none
         checkpointEvery = 500
         keepCheckpoints = 3
         saveInitial = false
         logEvery = 10
         validateEvery = 100
         validateFrames = 0
+        timeLimit = .none
+        stallTimeout = 300
+        verifyEvery = 100
     }
 
     package enum CodingKeys: String, CodingKey, CaseIterable {
@@ -111,15 +130,21 @@ package struct RunConfiguration: Sendable, Codable, Equatable {
         case steps, epochs
         case batchSize = "batch-size"
         case learningRate = "learning-rate"
-        case seed, threads, exchange
+        case seed
+        case onNonfinite = "on-nonfinite"
+        case threads, exchange, wire
         case runDir = "run-dir"
         case resume
+        case allowChange = "allow-change"
         case checkpointEvery = "checkpoint-every"
         case keepCheckpoints = "keep-checkpoints"
         case saveInitial = "save-initial"
         case logEvery = "log-every"
         case validateEvery = "validate-every"
         case validateFrames = "validate-frames"
+        case timeLimit = "time-limit"
+        case stallTimeout = "stall-timeout"
+        case verifyEvery = "verify-every"
     }
 
     /// Width and height of `imageSize`, or nil when it is not two positive numbers with an `x` between.
@@ -151,7 +176,8 @@ package struct RunConfiguration: Sendable, Codable, Equatable {
             (checkpointEvery, .checkpointEvery, 1...Self.mostSteps), (keepCheckpoints, .keepCheckpoints, 1...1_000_000),
             (syntheticFrames, .syntheticFrames, 1...10_000_000), (syntheticTestFrames, .syntheticTestFrames, 1...10_000_000),
             (threads, .threads, 0...1024), (cache, .cache, 0...1_000_000_000),
-            (validateFrames, .validateFrames, 0...Self.mostSteps),
+            (validateFrames, .validateFrames, 0...Self.mostSteps), (stallTimeout, .stallTimeout, 0...1_000_000),
+            (verifyEvery, .verifyEvery, 0...Self.mostSteps),
         ]
         for (value, key, range) in counts where !range.contains(value) {
             return "--\(key.rawValue) is \(value); hint: give a number from \(range.lowerBound) to \(range.upperBound)"

@@ -14,11 +14,13 @@ struct RunData {
 
     /// Opens the data set of a run, or the synthetic hands; the ranks share the look at every frame's existence.
     /// - Throws: `TrainingFailure`, the same on all ranks: no data set, or a bad sample while the policy is to stop.
-    static func open(_ configuration: RunConfiguration, communicator: any Communicator) throws -> RunData {
+    static func open(
+        _ configuration: RunConfiguration, communicator: any Communicator, watchdog: Watchdog
+    ) throws -> RunData {
         guard let path = configuration.data else { return try synthetic(configuration, communicator) }
         let set = try communicator.together { try ICVLDataSet.open(path, rotations: configuration.rotations) }
-        let missingTraining = try missing(set.training, communicator)
-        let missingHeldOut = try missing(set.heldOut, communicator)
+        let missingTraining = try missing(set.training, communicator, watchdog)
+        let missingHeldOut = try missing(set.heldOut, communicator, watchdog)
         let bad = missingTraining + missingHeldOut
         let badCount = set.malformedCount + bad.count
         var notes = set.notes
@@ -67,9 +69,16 @@ struct RunData {
     }
 
     /// Samples whose frame is not there; every rank looks at its part.
-    private static func missing(_ frames: ICVLFrames, _ communicator: any Communicator) throws -> [BadSample] {
+    private static func missing(
+        _ frames: ICVLFrames, _ communicator: any Communicator, _ watchdog: Watchdog
+    ) throws -> [BadSample] {
         let own = SampleOrder.shard(rank: communicator.rank, size: communicator.size, batch: frames.count)
-        let found = frames.missingFrames(in: own).compactMap(\.index)
+        var found: [Int] = []
+        // In pieces, as a slow file server may take minutes for all.
+        for start in stride(from: own.lowerBound, to: own.upperBound, by: 1000) {
+            found += frames.missingFrames(in: start..<min(start + 1000, own.upperBound)).compactMap(\.index)
+            watchdog.beat()
+        }
         let text = found.map(String.init).joined(separator: " ")
         let all = try communicator.allgather(Array(text.utf8)).flatMap { bytes in
             String(decoding: bytes, as: UTF8.self).split(separator: " ").compactMap { Int($0) }

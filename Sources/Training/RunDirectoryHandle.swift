@@ -23,7 +23,8 @@ final class RunDirectoryHandle {
         let chosen = try communicator.together { communicator.rank == 0 ? try Self.choosePath(configuration) : "" }
         let path = try communicator.broadcast(chosen)
         self.path = path
-        store = CheckpointStore(directory: "\(path)/checkpoints", keepNewest: configuration.keepCheckpoints)
+        store = CheckpointStore(
+            directory: "\(path)/checkpoints", keepNewest: configuration.keepCheckpoints, lock: "\(path)/lock")
         let opened = try communicator.together { () -> Opened? in
             communicator.rank == 0 ? try Self.open(path, configuration, state: state, store: store) : nil
         }
@@ -69,7 +70,7 @@ final class RunDirectoryHandle {
                         ? "--resume auto --run-dir RUN goes on from the newest checkpoint of the run that is whole"
                         : "--resume is auto, never, or a checkpoint: a directory step-...")
             }
-            if let given { try state.requireSameRun(as: given) }
+            if let given { try state.requireSameRun(as: given, allowing: configuration.allowChange) }
         }
         let continues = configuration.resume == "auto" || runOf(checkpoint: configuration.resume) == path
         let directory: RunDirectory
@@ -85,7 +86,7 @@ final class RunDirectoryHandle {
             let search = try store.newestGood()
             notes += search.damaged.map { "damaged checkpoint passed over: \($0)" }
             checkpoint = search.checkpoint
-            if let checkpoint { try state.requireSameRun(as: checkpoint) }
+            if let checkpoint { try state.requireSameRun(as: checkpoint, allowing: configuration.allowChange) }
             if checkpoint == nil && !search.damaged.isEmpty {
                 throw TrainingFailure(
                     notes + ["\(path): every checkpoint is damaged; hint: start anew with another --run-dir"])

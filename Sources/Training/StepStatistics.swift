@@ -6,8 +6,8 @@ package import Kernels
 package struct StepStatistics {
     /// Ranks that cannot go on with this step.
     package private(set) var failures = 0.0
-    /// Ranks that were asked to stop after this step.
-    package private(set) var stops = 0.0
+    /// For each `StopReason`, ranks that it reached before this step.
+    private var stops = [Double](repeating: 0, count: StopReason.allCases.count)
     package private(set) var samples = 0.0
     package private(set) var squaredErrors = 0.0
     /// Distances between predicted and true joints.
@@ -23,7 +23,7 @@ package struct StepStatistics {
     package private(set) var outputSums: [Double]
     package private(set) var outputSquares: [Double]
 
-    private static let scalars = 8
+    private static let scalars = 7
     private let outputs: Int
 
     /// - Parameters:
@@ -40,7 +40,7 @@ package struct StepStatistics {
     package mutating func setFailed() { failures = 1 }
 
     /// This rank was asked to stop.
-    package mutating func setStopping() { stops = 1 }
+    package mutating func setStopping(_ reason: StopReason) { stops[reason.rawValue] = 1 }
 
     /// Adds this rank's samples.
     /// - Parameters:
@@ -78,20 +78,27 @@ package struct StepStatistics {
     package mutating func sum(over communicator: any Communicator) throws {
         guard communicator.size > 1 else { return }
         var values = [
-            failures, samples, squaredErrors, zeroOutputs, headGradientSquares, squaredLabels, skipped, stops,
+            failures, samples, squaredErrors, zeroOutputs, headGradientSquares, squaredLabels, skipped,
         ]
         values += outputSums
         values += outputSquares
+        values += stops
         values += metrics.sums
         try values.withUnsafeMutableBufferPointer { try communicator.sum($0) }
         (failures, samples, squaredErrors, zeroOutputs) = (values[0], values[1], values[2], values[3])
         (headGradientSquares, squaredLabels) = (values[4], values[5])
-        (skipped, stops) = (values[6], values[7])
-        outputSums = Array(values[Self.scalars..<Self.scalars + outputs])
-        outputSquares = Array(values[Self.scalars + outputs..<Self.scalars + 2 * outputs])
-        metrics.sums = Array(values[(Self.scalars + 2 * outputs)...])
+        skipped = values[6]
+        var rest = values[Self.scalars...]
+        outputSums = Array(rest.prefix(outputs))
+        rest = rest.dropFirst(outputs)
+        outputSquares = Array(rest.prefix(outputs))
+        rest = rest.dropFirst(outputs)
+        stops = Array(rest.prefix(stops.count))
+        metrics.sums = Array(rest.dropFirst(stops.count))
     }
 
+    /// Why the run is to stop after this step; nil where no rank was asked to.
+    package var stopReason: StopReason? { StopReason.allCases.first { stops[$0.rawValue] > 0 } }
     /// Values the mean squared error is taken over.
     package var valueCount: Double { samples * Double(outputs) }
     /// The question's loss: mean over samples and outputs.

@@ -1,3 +1,4 @@
+import Exchange
 import Tensors
 
 /// Where the time of the steps since the last logged one went, seconds.
@@ -7,8 +8,14 @@ struct StepTimer {
     private(set) var waiting = 0.0
     private(set) var forward = 0.0
     private(set) var backward = 0.0
+    /// Sending and waiting for others; `exchangeWaiting` of it while nothing was left to compute.
     private(set) var exchange = 0.0
+    private(set) var exchangeWaiting = 0.0
+    /// That part of it which is within the forward pass.
+    private(set) var forwardWaiting = 0.0
     private(set) var bytes: UInt64 = 0
+    /// The finite check, and comparing replicas.
+    private(set) var checks = 0.0
     /// Time spent in validation and checkpoints, which counts for no step.
     private var elsewhere = 0.0
     private var started = Stopwatch.now
@@ -27,15 +34,31 @@ struct StepTimer {
         try measure(\.backward, body)
     }
 
+    /// The finite check of a step.
+    mutating func measureCheck<Result>(_ body: () throws -> Result) rethrows -> Result {
+        try measure(\.checks, body)
+    }
+
+    /// A comparison of the replicas, which counts for no step.
+    mutating func measureVerification<Result>(_ body: () throws -> Result) rethrows -> Result {
+        let before = checks
+        defer { elsewhere += checks - before }
+        return try measure(\.checks, body)
+    }
+
     mutating func measureElsewhere<Result>(_ body: () throws -> Result) rethrows -> Result {
         try measure(\.elsewhere, body)
     }
 
-    mutating func finishStep(samples count: Double, exchange seconds: Double, bytes sent: UInt64) {
+    /// - Parameters:
+    ///   - cost: of the exchange in this step; `forwardCost` of that, its forward pass.
+    mutating func finishStep(samples count: Double, exchange cost: ExchangeCost, forward forwardCost: ExchangeCost) {
         steps += 1
         samples += count
-        exchange += seconds
-        bytes += sent
+        exchange += cost.seconds
+        exchangeWaiting += cost.waited
+        forwardWaiting += forwardCost.waited
+        bytes += cost.bytes
     }
 
     /// Seconds of training since the last restart.

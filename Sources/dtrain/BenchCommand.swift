@@ -17,8 +17,11 @@ struct BenchCommand: ParsableCommand {
               dtrain bench step
               dtrain bench step --threads 1 --preset shallow --json
               dtrain bench kernels
+              mpirun -np 4 dtrain bench exchange
             """,
-        subcommands: [BenchStep.self, BenchGemm.self, BenchKernels.self, BenchLoader.self])
+        subcommands: [
+            BenchStep.self, BenchGemm.self, BenchKernels.self, BenchLoader.self, BenchProjection.self, BenchExchange.self,
+        ])
 }
 
 struct BenchOptions: ParsableArguments {
@@ -51,7 +54,7 @@ struct BenchOptions: ParsableArguments {
 }
 
 /// Runs a benchmark; its errors are lines like all others.
-private func measured(_ body: () throws -> Void) throws {
+func measured(_ body: () throws -> Void) throws {
     do {
         try body()
     } catch {

@@ -22,7 +22,11 @@ struct TrainCommand: ParsableCommand {
               dtrain --config runs/icvl/config.yaml --seed 2 --run-dir runs/second
 
             EXIT CODES
-              0 done   1 a failure, explained on standard error   64 a wrong command line   75 stopped by a signal, saved, try again
+               0  done, or stopped by a file 'stop' in the run directory
+               1  a failure, explained on standard error
+              64  a wrong command line
+              70  ended by the watchdog: nothing advanced
+              75  stopped by a signal or --time-limit, saved: try again
             """)
 
     @OptionGroup(title: "DATA") var data: DataOptions
@@ -30,6 +34,7 @@ struct TrainCommand: ParsableCommand {
     @OptionGroup(title: "TRAINING") var training: TrainingOptions
     @OptionGroup(title: "RANKS") var ranks: RankOptions
     @OptionGroup(title: "RUN DIRECTORY") var directory: DirectoryOptions
+    @OptionGroup(title: "SAFETY") var safety: SafetyOptions
 
     @Option(help: "A YAML file of settings, such as the config.yaml of an earlier run.")
     var config: String?
@@ -51,6 +56,7 @@ struct TrainCommand: ParsableCommand {
         training.apply(to: &configuration)
         ranks.apply(to: &configuration)
         directory.apply(to: &configuration)
+        safety.apply(to: &configuration)
         return configuration
     }
 
@@ -64,12 +70,15 @@ struct TrainCommand: ParsableCommand {
             if error.isForThisProcessToPrint { CommandRunner.complain("\(error)") }
             Glibc.exit(1)
         }
-        StopRequest.listen()
+        if communicator.rank == 0, let notice = communicator.notice { CommandRunner.complain(notice) }
+        StopSignal.listen()
         do {
             let trainer = try Trainer(
                 configuration, communicator: communicator, startedAt: startedAt,
                 configurationText: ConfigurationFile.text)
-            try trainer.run()
+            let code = try trainer.run()
+            communicator.finish()
+            Glibc.exit(code)
         } catch let failure as TrainingFailure {
             if communicator.rank == 0 { for line in failure.lines { CommandRunner.complain(line) } }
             communicator.finish()
@@ -79,7 +88,6 @@ struct TrainCommand: ParsableCommand {
             CommandRunner.complainAnyRank("rank \(communicator.rank): \(error)")
             communicator.abort(exitCode: 1)
         }
-        communicator.finish()
     }
 }
 
@@ -164,6 +172,9 @@ struct TrainingOptions: ParsableArguments {
     @Option(help: "Of initial values, sample order and synthetic hands: the same for every number of ranks. (default: 1)")
     var seed: UInt64?
 
+    @Option(help: "A loss or gradient that is not finite: stop the run, or skip the step's update on all ranks. (default: stop)")
+    var onNonfinite: NonfinitePolicy?
+
     func apply(to configuration: inout RunConfiguration) {
         if let steps {
             configuration.steps = steps
@@ -173,6 +184,7 @@ struct TrainingOptions: ParsableArguments {
         if let batchSize { configuration.batchSize = batchSize }
         if let learningRate { configuration.learningRate = learningRate }
         if let seed { configuration.seed = seed }
+        if let onNonfinite { configuration.onNonfinite = onNonfinite }
     }
 }
 
@@ -180,12 +192,16 @@ struct RankOptions: ParsableArguments {
     @Option(help: "Threads a rank; 0: processors allowed on the node / ranks on it. (default: 0)")
     var threads: Int?
 
-    @Option(help: "How ranks agree on the update: allreduce. (default: allreduce)")
+    @Option(help: "How ranks agree on the update: allreduce, sharded (moments divided by the ranks) or auto. (default: allreduce)")
     var exchange: ExchangeKind?
+
+    @Option(help: "How gradients travel: fp32, or bf16 (half the bytes, rounded to 8 bits; sums in fp32). (default: fp32)")
+    var wire: WireFormat?
 
     func apply(to configuration: inout RunConfiguration) {
         if let threads { configuration.threads = threads }
         if let exchange { configuration.exchange = exchange }
+        if let wire { configuration.wire = wire }
     }
 }
 
@@ -195,6 +211,9 @@ struct DirectoryOptions: ParsableArguments {
 
     @Option(help: "never; auto: go on from the newest good checkpoint in --run-dir, if any; or a checkpoint's path. (default: never)")
     var resume: String?
+
+    @Option(help: "What a resumed run may have otherwise: batch-size, data, learning-rate, on-bad-sample, seed, with commas; or none. (default: none)")
+    var allowChange: ResumeChanges?
 
     @Option(help: "Steps between checkpoints; one is always written at the end. (default: 500)")
     var checkpointEvery: Int?
@@ -217,12 +236,30 @@ struct DirectoryOptions: ParsableArguments {
     func apply(to configuration: inout RunConfiguration) {
         if let runDir { configuration.runDir = runDir }
         if let resume { configuration.resume = resume }
+        if let allowChange { configuration.allowChange = allowChange }
         if let checkpointEvery { configuration.checkpointEvery = checkpointEvery }
         if let keepCheckpoints { configuration.keepCheckpoints = keepCheckpoints }
         if saveInitial { configuration.saveInitial = true }
         if let logEvery { configuration.logEvery = logEvery }
         if let validateEvery { configuration.validateEvery = validateEvery }
         if let validateFrames { configuration.validateFrames = validateFrames }
+    }
+}
+
+struct SafetyOptions: ParsableArguments {
+    @Option(help: "Save and stop after so long, SECONDS or HH:MM:SS, with exit code 75 if steps are left; or none. (default: none)")
+    var timeLimit: TimeLimit?
+
+    @Option(help: "Seconds without progress on any rank that end the run with exit code 70; 0: never. (default: 300)")
+    var stallTimeout: Int?
+
+    @Option(help: "Steps between comparisons of the ranks' weights, also made before a checkpoint; 0: none. (default: 100)")
+    var verifyEvery: Int?
+
+    func apply(to configuration: inout RunConfiguration) {
+        if let timeLimit { configuration.timeLimit = timeLimit }
+        if let stallTimeout { configuration.stallTimeout = stallTimeout }
+        if let verifyEvery { configuration.verifyEvery = verifyEvery }
     }
 }
 
@@ -234,3 +271,11 @@ extension OutputHead: ExpressibleByArgument {}
 extension InitialValues: ExpressibleByArgument {}
 extension OutputBias: ExpressibleByArgument {}
 extension ExchangeKind: ExpressibleByArgument {}
+extension NonfinitePolicy: ExpressibleByArgument {}
+extension ResumeChanges: ExpressibleByArgument {
+    init?(argument: String) { self.init(argument) }
+}
+extension TimeLimit: ExpressibleByArgument {
+    init?(argument: String) { self.init(argument) }
+}
+extension WireFormat: ExpressibleByArgument {}

@@ -18,31 +18,35 @@ struct Exercise {
         let wrong: [String]
         /// A hash of the results that must have the same bits on all ranks.
         let bits: String
-        let bytesSent: UInt64
+        /// Bytes sent within this rank's node, and to other nodes.
+        let sentWithin: UInt64
+        let sentBetween: UInt64
+        /// What the communicator has to say to the user.
+        let notice: String?
     }
 
     let communicator: any Communicator
     /// About how many elements each collective gets.
     let count: Int
 
-    private var rank: Int { communicator.rank }
-    private var size: Int { communicator.size }
+    var rank: Int { communicator.rank }
+    var size: Int { communicator.size }
 
     /// Small whole numbers: their sums are exact in any order.
-    private func whole(_ rank: Int, _ index: Int) -> Int { (index * 7 + rank * 13) % 101 - 40 }
+    func whole(_ rank: Int, _ index: Int) -> Int { (index * 7 + rank * 13) % 101 - 40 }
 
     /// Numbers whose sums depend on the order of adding.
-    private func fraction(_ rank: Int, _ index: Int) -> Double {
+    func fraction(_ rank: Int, _ index: Int) -> Double {
         var bits = UInt64(truncatingIfNeeded: rank &* 0x1_0000_0001 &+ index) &* 0x9E37_79B9_7F4A_7C15
         bits = (bits ^ (bits >> 30)) &* 0xBF58_476D_1CE4_E5B9
         return Double(bits >> 11) / Double(1 << 53) * (index % 3 == 0 ? 1 : 1e-4)
     }
 
     /// Uneven parts, some of them empty.
-    private func part(_ rank: Int) -> Int { rank % 3 == 1 ? 0 : count / size + rank * 5 }
+    func part(_ rank: Int) -> Int { rank % 3 == 1 ? 0 : count / size + rank * 5 }
 
     /// What rank `source` has for rank `destination`; uneven, and nothing for some.
-    private func share(_ source: Int, _ destination: Int) -> Int {
+    func share(_ source: Int, _ destination: Int) -> Int {
         (source + 2 * destination) % 4 == 3 ? 0 : count / size / 2 + source + 3 * destination
     }
 
@@ -51,13 +55,18 @@ struct Exercise {
         try reductions(&tally)
         try bytes(&tally)
         try parts(&tally)
+        try exchangesUnderWay(&tally)
+        try formats(&tally)
+        try sumsUnderWay(&tally)
+        try sharedValues(&tally)
         try messages(&tally)
         try communicator.barrier()
         let place = communicator.place
         return Report(
             rank: rank, size: size, host: place.host, node: place.node, nodes: place.nodes, localRank: place.localRank,
             localSize: place.localSize, checks: tally.checks, wrong: tally.wrong, bits: String(tally.hash, radix: 16),
-            bytesSent: communicator.bytesSent)
+            sentWithin: communicator.traffic.withinNode, sentBetween: communicator.traffic.betweenNodes,
+            notice: communicator.notice)
     }
 
     private func reductions(_ tally: inout Tally) throws {
@@ -142,6 +151,36 @@ struct Exercise {
         tally.check("alltoall", received == ranks.flatMap { letter($0, rank) })
     }
 
+    /// Two exchanges at once, of floats and of bytes, with a sum between: the later one is finished first.
+    private func exchangesUnderWay(_ tally: inout Tally) throws {
+        let ranks = 0..<size
+        func letter(_ source: Int, _ destination: Int) -> [Float] {
+            (0..<share(source, destination)).map { Float(whole(source + destination * 10, $0)) }
+        }
+        func mask(_ source: Int, _ destination: Int) -> [UInt8] {
+            (0..<share(destination, source)).map { UInt8(truncatingIfNeeded: $0 + source * 5 + destination) }
+        }
+        let floats = Buffer(ranks.flatMap { letter(rank, $0) })
+        let floatsIn = Buffer([Float](repeating: -1, count: ranks.reduce(0) { $0 + share($1, rank) }))
+        let bytes = Buffer(ranks.flatMap { mask(rank, $0) })
+        let bytesIn = Buffer([UInt8](repeating: 99, count: ranks.reduce(0) { $0 + share(rank, $1) }))
+        let first = try communicator.startAlltoall(
+            UnsafeBufferPointer(floats.elements), sendCounts: ranks.map { share(rank, $0) },
+            into: floatsIn.elements, receiveCounts: ranks.map { share($0, rank) })
+        let second = try communicator.startAlltoall(
+            UnsafeRawBufferPointer(bytes.elements), sendCounts: ranks.map { share($0, rank) },
+            into: UnsafeMutableRawBufferPointer(bytesIn.elements), receiveCounts: ranks.map { share(rank, $0) })
+        _ = try first.poll()
+        let sum = try communicator.sum(1)
+        try second.finish()
+        while try !first.poll() {}
+        try first.finish()
+        tally.check(
+            "two exchanges under way",
+            sum == Double(size) && Array(floatsIn.elements) == ranks.flatMap { letter($0, rank) }
+                && Array(bytesIn.elements) == ranks.flatMap { mask($0, rank) })
+    }
+
     /// Rank 0 collects two messages from each other rank, as a checkpoint does.
     private func messages(_ tally: inout Tally) throws {
         func letter(_ source: Int, _ number: Int) -> [UInt8] {
@@ -176,4 +215,16 @@ struct Tally {
     mutating func mix(_ values: [Float]) {
         for value in values { hash = (hash ^ UInt64(value.bitPattern)) &* 0x0000_0100_0000_01B3 }
     }
+}
+
+/// Elements that stay where they are, as those of an exchange under way must.
+final class Buffer<Element: BitwiseCopyable> {
+    let elements: UnsafeMutableBufferPointer<Element>
+
+    init(_ values: [Element]) {
+        elements = .allocate(capacity: values.count)
+        _ = elements.initialize(fromContentsOf: values)
+    }
+
+    deinit { elements.deallocate() }
 }

@@ -6,12 +6,13 @@ import Glibc
 // Each prints one JSON line a rank, or "mpi-probe: error: ..." and exits with 2.
 
 let usage = """
-    usage: mpi-probe exercise COUNT LIMIT [SIMULATED-RANKS]   every collective against its definition
+    usage: mpi-probe exercise COUNT LIMIT [SIMULATED-RANKS RANKS-PER-NODE]  every collective against its definition
            mpi-probe agree [RANK ...]                         the ranks named fail, all learn of it and exit with 2
            mpi-probe die RANK                                 the rank kills itself while the others wait for it
            mpi-probe abort RANK CODE                          the rank ends all
            mpi-probe wait SECONDS                             rank 0 is late for a barrier; processor time of the others
            mpi-probe rate COUNT REPEATS                       seconds of a sum of that many floats, best of the repeats
+           mpi-probe differ                                   ranks sum different numbers of values
            mpi-probe disagree                                 rank 0 sends more than rank 1 expects
     """
 
@@ -36,9 +37,9 @@ guard let command = arguments.first, numbers.count == arguments.count - 1 else {
 }
 
 do {
-    if command == "exercise", numbers.count == 3 {
+    if command == "exercise", numbers.count == 4 {
         let count = numbers[0]
-        let reports = try Simulated.run(ranks: numbers[2]) { try Exercise(communicator: $0, count: count).run() }
+        let reports = try Simulated.run(ranks: numbers[2], ranksPerNode: numbers[3]) { try Exercise(communicator: $0, count: count).run() }
         for report in reports { try printLine(report) }
         exit(0)
     }
@@ -79,6 +80,9 @@ do {
         }
         values.deallocate()
         try printLine(["rank": Double(communicator.rank), "seconds": best])
+    case ("differ", 0):
+        var values = [Float](repeating: 1, count: 1000 + communicator.rank)
+        try values.withUnsafeMutableBufferPointer { try communicator.sum($0) }
     case ("disagree", 0):
         var bytes = [UInt8](repeating: 0, count: communicator.rank == 0 ? 100 : 10)
         try bytes.withUnsafeMutableBytes { buffer in

@@ -68,6 +68,24 @@ import Testing
         #expect(error.path == "\(checkpoint.path)/state.json")
     }
 
+    /// A run whose directory was renamed under it neither begins another in its place, nor writes into that of another run.
+    @Test func aStoreThatIsGoneIsNotBegunAnew() throws {
+        let scratch = try Scratch()
+        let run = scratch.file("run")
+        let directory = try RunDirectory(run, existing: .refuse)
+        let store = CheckpointStore(directory: directory.checkpointsPath, lock: "\(run)/lock")
+        try write(store, step: 1)
+        try FileManager.default.moveItem(atPath: run, toPath: scratch.file("moved"))
+        #expect(try failure { _ = try store.begin(step: 2) }.kind == .locked)
+        #expect(!FileManager.default.fileExists(atPath: run))
+
+        try FileManager.default.createDirectory(atPath: store.directory, withIntermediateDirectories: true)
+        try LockRecord(host: "elsewhere", pid: 1, start: 1).text.write(toFile: "\(run)/lock", atomically: true, encoding: .utf8)
+        #expect(try failure { _ = try store.begin(step: 2) }.kind == .locked)
+        #expect(try names(store.directory) == [])
+        directory.close()
+    }
+
     @Test func replacingAStepKeepsItWhole() throws {
         let scratch = try Scratch()
         let store = CheckpointStore(directory: scratch.path)
@@ -103,6 +121,23 @@ import Testing
         #expect(try hint(scratch.path).contains("hint: this is a run directory; give one of"))
         #expect(try hint("\(checkpoint.path)/model.safetensors").contains("hint: give the directory step-..."))
         #expect(try hint(store.directory).contains("is not a checkpoint"))
+    }
+
+    /// A name that says a step is a promise; any other name may be given to a copy.
+    @Test func aCheckpointUnderAnothersNameIsRefused() throws {
+        let scratch = try Scratch()
+        let store = CheckpointStore(directory: scratch.path)
+        try write(store, step: 1)
+        for (name, reason) in [("step-00000006", "holds step 1" as String?), ("step-00000006/", "holds step 1"), ("mine", nil)] {
+            let path = scratch.file(name)
+            try? FileManager.default.removeItem(atPath: path)
+            try FileManager.default.copyItem(atPath: store.path(ofStep: 1), toPath: path)
+            if let reason {
+                #expect(try failure { _ = try Checkpoint.open(path) }.reason == reason)
+            } else {
+                #expect(try Checkpoint.open(path).step == 1)
+            }
+        }
     }
 
     // MARK: Retention

@@ -57,11 +57,12 @@ func sampleProgress(step: Int) -> Progress {
     Progress(epoch: step / 10, position: step % 10, seed: .max, losses: [1.0 / 3, Double(step), 0.1])
 }
 
-/// Writes a checkpoint of two small files.
+/// Writes a checkpoint of two small files; the store's directory is made if need be.
 @discardableResult
 func write(
     _ store: CheckpointStore, step: Int, score: Double? = nil
 ) throws -> CommittedCheckpoint {
+    try FileManager.default.createDirectory(atPath: store.directory, withIntermediateDirectories: true)
     var pending = try store.begin(step: step)
     try fill(&pending, step: step)
     return try pending.commit(training: sampleProgress(step: step), score: score)

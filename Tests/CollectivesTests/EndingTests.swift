@@ -50,6 +50,13 @@ struct EndingTests {
         #expect(lines.first?.contains("hint: ranks disagree on a length") == true)
     }
 
+    @Test func ranksThatSumDifferentNumbersAreTold() throws {
+        let outcome = try Subprocess.mpirun(ranks: 2, [probe, "differ"])
+        #expect(outcome.status == 2)
+        #expect(complaints(outcome).allSatisfy { $0.contains("ranks entered different collectives") && $0.contains("hint: ") })
+        #expect(!complaints(outcome).isEmpty)
+    }
+
     @Test func waitingRanksLeaveTheCoresAlone() throws {
         struct Waited: Decodable {
             let rank: Double

@@ -29,4 +29,69 @@ struct TrafficTests {
         let broadcast = (0..<size).reduce(0) { $0 + Traffic.broadcast(bytes: 9, size: size, rank: $1, root: size / 2) }
         #expect(broadcast == UInt64(9 * (size - 1)))
     }
+
+    /// Six ranks on three nodes: a sum among the two of each node, and each of the two lanes among three nodes.
+    @Test func aSumInTwoLevels() throws {
+        let counts = try Simulated.run(ranks: 6, ranksPerNode: 2) { communicator in
+            var values = [Float](repeating: 1, count: 3000)
+            try values.withUnsafeMutableBufferPointer { try communicator.sum($0) }
+            let plain = communicator.traffic
+            try values.withUnsafeMutableBufferPointer { try communicator.sum($0, wire: .bf16) }
+            return [plain, communicator.traffic]
+        }
+        for count in counts {
+            #expect(count[0] == TrafficCount(withinNode: 12_000, betweenNodes: 8_000))
+            #expect(count[1] == TrafficCount(withinNode: 18_000, betweenNodes: 12_000))
+            #expect(count[1].total == 30_000)
+        }
+    }
+
+    /// Parts in two levels: what leaves the nodes is, for each node and part, one copy.
+    @Test func partsInTwoLevels() throws {
+        let parts = [5, 0, 7, 1, 2, 3]
+        let sent = try Simulated.run(ranks: 6, ranksPerNode: 2) { communicator -> [TrafficCount] in
+            let whole = [Float](repeating: 1, count: 18)
+            var own = [Float](repeating: 0, count: parts[communicator.rank])
+            try whole.withUnsafeBufferPointer { whole in
+                try own.withUnsafeMutableBufferPointer {
+                    try communicator.reduceScatterSum(whole, counts: parts, into: $0)
+                }
+            }
+            let scattered = communicator.traffic
+            var joined = whole
+            try own.withUnsafeBufferPointer { own in
+                try joined.withUnsafeMutableBufferPointer {
+                    try communicator.allgather(own, counts: parts, into: $0)
+                }
+            }
+            return [scattered, communicator.traffic]
+        }
+        let nodes = UInt64(3)
+        let whole = UInt64(18 * 4)
+        #expect(sent.reduce(0) { $0 + $1[0].betweenNodes } == whole * (nodes - 1))
+        #expect(sent.reduce(0) { $0 + $1[0].withinNode } == whole * nodes)
+        #expect(sent.reduce(0) { $0 + $1[1].betweenNodes - $1[0].betweenNodes } == whole * (nodes - 1))
+        #expect(sent.reduce(0) { $0 + $1[1].withinNode - $1[0].withinNode } == whole * nodes)
+    }
+
+    /// Ranks 0 and 1 are on one node, rank 2 on another.
+    @Test func anAlltoallGoesStraight() throws {
+        let sent = try Simulated.run(ranks: 3, ranksPerNode: 2) { communicator in
+            let values = [Float](repeating: 0, count: 6)
+            var received = [Float](repeating: 0, count: 9)
+            let counts = [1, 2, 3]
+            try values.withUnsafeBufferPointer { values in
+                try received.withUnsafeMutableBufferPointer {
+                    try communicator.alltoall(
+                        values, sendCounts: counts,
+                        into: UnsafeMutableBufferPointer(rebasing: $0[..<(3 * counts[communicator.rank])]),
+                        receiveCounts: Array(repeating: counts[communicator.rank], count: 3))
+                }
+            }
+            return communicator.traffic
+        }
+        #expect(sent[0] == TrafficCount(withinNode: 8, betweenNodes: 12))
+        #expect(sent[1] == TrafficCount(withinNode: 4, betweenNodes: 12))
+        #expect(sent[2] == TrafficCount(withinNode: 0, betweenNodes: 12))
+    }
 }

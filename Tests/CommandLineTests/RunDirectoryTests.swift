@@ -115,5 +115,33 @@ extension CommandLineTests {
             }
             #expect(!outcome.stdout.contains("optimizer.safetensors"))
         }
+
+        /// A link in the run directory is not followed out of it.
+        @Test(arguments: ["metrics.jsonl", "config.yaml"]) func linkedFilesOutsideAreNotWritten(name: String) throws {
+            try Dtrain.train(["--steps", "2"], into: folder("run"))
+            let precious = try folder.write("precious\n", to: "precious")
+            try FileManager.default.removeItem(atPath: folder("run/\(name)"))
+            try FileManager.default.createSymbolicLink(atPath: folder("run/\(name)"), withDestinationPath: precious)
+            let fresh = try Dtrain.run(Dtrain.small + ["--steps", "4", "--run-dir", folder("run")])
+            #expect(fresh.status == 1 && fresh.stderr.contains("holds another run"))
+            let resumed = try Dtrain.run(Dtrain.small + ["--steps", "4", "--resume", "auto", "--run-dir", folder("run")])
+            // A linked config.yaml is replaced, a linked metrics.jsonl refused.
+            #expect(resumed.status == (name == "config.yaml" ? 0 : 1), "\(resumed)")
+            #expect(try String(contentsOfFile: precious, encoding: .utf8) == "precious\n")
+        }
+
+        @Test func twoRunsDoNotShareADirectory() throws {
+            let script = """
+                "$@" --steps 100000000 --time-limit 6 --run-dir \(folder("run")) > \(folder("first")) 2>&1 &
+                while ! grep -q "first step" \(folder("first")); do sleep 0.1; done
+                "$@" --steps 4 --resume auto --run-dir \(folder("run")); status=$?
+                wait
+                exit $status
+                """
+            let outcome = try Subprocess.run(["sh", "-c", script, "sh", Dtrain.path] + Dtrain.small + ["--log-every", "1000000"])
+            #expect(outcome.status == 1, "\(outcome)")
+            #expect(outcome.stderr.contains("another run uses this directory: process "), "\(outcome)")
+            #expect(try String(contentsOfFile: folder("first"), encoding: .utf8).contains("stopped by --time-limit"))
+        }
     }
 }

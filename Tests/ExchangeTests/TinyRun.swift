@@ -13,14 +13,19 @@ struct TinyRun: Sendable {
     var steps = 5
     var threads = 1
     var epsilon = 1e-8
+    var wire = WireFormat.fp32
 
     static let network = NetworkConfiguration(height: 8, width: 12, pool: 2, hidden: 1024)
     static let learningRate = 1e-3
 
     /// What one rank has at the end.
     struct Result: Sendable {
-        /// After each step: the bits of all weights and moments, as one number.
+        /// After each step: the bits of all weights and of the moments that the rank holds, as one number.
         var hashes: [UInt64] = []
+        /// After each step: the bits of all weights.
+        var weightHashes: [UInt64] = []
+        /// Floats of a moment that the rank holds.
+        var heldCount = 0
         /// After each step, summed over the ranks.
         var losses: [Double] = []
         /// Bytes the exchange counted in each step.
@@ -30,9 +35,11 @@ struct TinyRun: Sendable {
     }
 
     /// The run of one rank of `communicator`, its contiguous part of every batch.
+    /// - Parameter held: what the rank holds moments of; nil: all.
     func run(
-        _ communicator: any Communicator,
-        exchange make: (Adam, WorkerTeam, ParameterTable, any Communicator) throws -> any GradientExchange
+        _ communicator: any Communicator, holding held: HeldRanges? = nil,
+        exchange make: (Adam, WorkerTeam, ParameterTable, any Communicator, UnsafeMutablePointer<Float>) throws
+            -> any GradientExchange
     ) throws -> Result {
         let (shape, table) = (Self.network, Self.network.table)
         let team = WorkerTeam(count: threads, spins: 0)
@@ -42,16 +49,16 @@ struct TinyRun: Sendable {
         let network = HandNetwork(shape, maximumSamples: batch, team: team, arena: arena)
         let adam = Adam(
             configuration: Adam.Configuration(learningRate: Self.learningRate, epsilon: epsilon),
-            weights: network.parameters, table: table, arena: arena)
+            weights: network.parameters, table: table, holding: held, arena: arena)
         shape.initialize(network.parameters, seed: 3, team: team)
-        let exchange = try make(adam, team, table, communicator)
+        let exchange = try make(adam, team, table, communicator, network.parameters)
 
         var result = Result()
         result.initial = values(network.parameters, table)
         for step in 0..<steps {
             let inputs = own.flatMap { Self.numbers(count: shape.height * shape.width, stream: UInt64(step * 1000 + $0)) }
             let labels = own.flatMap { Self.numbers(count: shape.outputs, stream: UInt64(step * 1000 + 500 + $0)) }
-            network.forward(input: inputs, samples: own.count)
+            try network.forward(input: inputs, samples: own.count)
             var error = [0.0]
             for index in labels.indices {
                 let difference = Double(network.outputs[index]) - Double(labels[index])
@@ -65,18 +72,19 @@ struct TinyRun: Sendable {
             exchange.resetCost()
             try network.finishBackward(input: inputs, samples: own.count, sink: exchange)
             result.bytes.append(exchange.cost.bytes)
+            let weights = hash(network.parameters, count: table.count, from: 0xCBF2_9CE4_8422_2325)
+            result.weightHashes.append(weights)
             result.hashes.append(
-                [network.parameters, adam.firstMoments, adam.secondMoments].reduce(0xCBF2_9CE4_8422_2325) {
-                    hash($1, count: table.count, from: $0)
-                })
+                [adam.firstMoments, adam.secondMoments].reduce(weights) { hash($1, count: adam.held.count, from: $0) })
         }
+        result.heldCount = adam.held.count
         result.weights = values(network.parameters, table)
         return result
     }
 
     /// One rank with `SoloExchange`.
     func solo() throws -> Result {
-        try run(Solo()) { adam, team, table, _ in
+        try run(Solo()) { adam, team, table, _, _ in
             SoloExchange(
                 adam: adam, table: table, threads: team.count,
                 arena: try Arena(capacity: SoloExchange.bytes(table: table, threads: team.count)))
@@ -90,10 +98,24 @@ struct TinyRun: Sendable {
 
     /// One rank with `AllreduceExchange`.
     func allreduce(_ communicator: any Communicator, bucketCount: Int) throws -> Result {
-        try run(communicator) { adam, team, table, communicator in
-            AllreduceExchange(
-                adam: adam, communicator: communicator, team: team, table: table,
-                arena: try Arena(capacity: AllreduceExchange.bytes(table: table, bucketCount: bucketCount)),
+        try run(communicator) { adam, team, table, communicator, _ in
+            try AllreduceExchange(
+                adam: adam, communicator: communicator, team: team, table: table, wire: wire, bucketCount: bucketCount)
+        }
+    }
+
+    /// `ranks` simulated ranks with `ShardedExchange`.
+    func sharded(ranks: Int, bucketCount: Int) throws -> [Result] {
+        try Simulated.run(ranks: ranks) { try sharded($0, bucketCount: bucketCount) }
+    }
+
+    /// One rank with `ShardedExchange`.
+    func sharded(_ communicator: any Communicator, bucketCount: Int) throws -> Result {
+        let held = ShardedExchange.held(
+            table: Self.network.table, rank: communicator.rank, of: communicator.size, bucketCount: bucketCount)
+        return try run(communicator, holding: held) { adam, team, table, communicator, weights in
+            try ShardedExchange(
+                adam: adam, weights: weights, communicator: communicator, team: team, table: table, wire: wire,
                 bucketCount: bucketCount)
         }
     }

@@ -23,6 +23,7 @@ struct ConvolutionCase {
     let weights: [Double]
     let bias: [Double]
     let scratch: GuardedBuffer<Float>
+    private let bounds: GuardedBuffer<Int32>
 
     init(_ shape: ConvolutionShape, image: [Double], weights: [Double], bias: [Double]) {
         self.shape = shape
@@ -31,6 +32,12 @@ struct ConvolutionCase {
         self.bias = bias
         kernel = ConvolutionPool(height: shape.height, width: shape.width, pool: shape.pool)
         scratch = GuardedBuffer([Float](repeating: 0, count: kernel.scratchCount), outside: -12_345)
+        let count = ActiveWindows.boundCount(rows: kernel.pooledHeight, capacity: 1)
+        bounds = GuardedBuffer([Int32](repeating: 0, count: count), outside: -12_345)
+    }
+
+    private var active: ActiveWindows {
+        ActiveWindows(rows: kernel.pooledHeight, columns: kernel.pooledWidth, capacity: 1, bounds: bounds.start)
     }
 
     /// The kernel's pooled values and winner codes.
@@ -44,8 +51,9 @@ struct ConvolutionCase {
         let (taps, offsets) = (GuardedBuffer(weights), GuardedBuffer(bias))
         let output = GuardedBuffer<Float>(overwriting: kernel.outputCount)
         let winners = GuardedBuffer([UInt8](repeating: 77, count: kernel.outputCount), outside: 99)
+        kernel.findActive(pixels.start, number: 0, in: active)
         kernel.forward(
-            image: pixels.start, weights: taps.start, bias: offsets.start, output: output.start,
+            image: pixels.start, number: 0, active: active, fillsBackground: true, weights: taps.start, bias: offsets.start, output: output.start,
             winners: winners.start, scratch: scratch.start)
         #expect(output.isIntact && winners.isIntact && scratch.isIntact)
         #expect(pixels.isIntact && taps.isIntact && offsets.isIntact)
@@ -57,8 +65,9 @@ struct ConvolutionCase {
         let codes = GuardedBuffer(winners, outside: 0)
         let weightGradient = GuardedBuffer<Float>(overwriting: ConvolutionPool.weightCount)
         let biasGradient = GuardedBuffer<Float>(overwriting: ConvolutionPool.channels)
+        kernel.findActive(pixels.start, number: 0, in: active)
         kernel.backward(
-            image: pixels.start, gradient: above.start, winners: codes.start, weightGradient: weightGradient.start,
+            image: pixels.start, number: 0, active: active, background: nil, gradient: above.start, winners: codes.start, weightGradient: weightGradient.start,
             biasGradient: biasGradient.start, scratch: scratch.start)
         #expect(pixels.isIntact && above.isIntact && codes.isIntact)
         #expect(weightGradient.isIntact && biasGradient.isIntact && scratch.isIntact)

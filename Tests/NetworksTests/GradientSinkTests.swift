@@ -81,7 +81,7 @@ struct GradientSinkTests {
         let shape = NetworkShape(height: 8, width: 12, pool: 2, hidden: 3, outputs: 2, samples: 1)
         let (rig, input, labels) = try rig(shape, threads: 2)
         let sink = BrokenSink(CollectingSink(table: rig.network.table, rowsPerBucket: 50))
-        rig.network.forward(input: input, samples: 1)
+        try rig.network.forward(input: input, samples: 1)
         rig.network.beginBackward(labels: labels, samples: 1, scale: 1)
         #expect(throws: Broken.self) { try rig.network.finishBackward(input: input, samples: 1, sink: sink) }
         #expect(sink.told == 2)

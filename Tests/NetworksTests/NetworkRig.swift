@@ -12,14 +12,15 @@ final class NetworkRig {
     private let adam: Adam
 
     init(
-        _ configuration: NetworkConfiguration, maximumSamples: Int, threads: Int, learningRate: Double = 1e-3
+        _ configuration: NetworkConfiguration, maximumSamples: Int, threads: Int, learningRate: Double = 1e-3,
+        kernels: DenseKernels = .auto
     ) throws {
         self.configuration = configuration
         team = WorkerTeam(count: threads)
         arena = try Arena(
             capacity: HandNetwork.bytes(configuration, maximumSamples: maximumSamples, threads: threads)
                 + Adam.bytes(for: configuration.table))
-        network = HandNetwork(configuration, maximumSamples: maximumSamples, team: team, arena: arena)
+        network = HandNetwork(configuration, maximumSamples: maximumSamples, team: team, kernels: kernels, arena: arena)
         adam = Adam(
             configuration: Adam.Configuration(learningRate: learningRate), weights: network.parameters,
             table: network.table, arena: arena)
@@ -42,7 +43,8 @@ final class NetworkRig {
     var parameters: [Float] { network.table.parameters.flatMap { parameter($0.name) } }
 
     func forward(_ input: [Float], samples: Int) -> [Float] {
-        network.forward(input: input, samples: samples)
+        // A layer that is whole on this rank throws nothing.
+        try! network.forward(input: input, samples: samples)
         return (0..<samples * configuration.outputs).map { network.outputs[$0] }
     }
 
@@ -51,17 +53,20 @@ final class NetworkRig {
         _ input: [Float], labels: [Float], samples: Int, scale: Float? = nil, rowsPerBucket: Int? = nil
     ) throws -> CollectingSink {
         let sink = CollectingSink(table: network.table, rowsPerBucket: rowsPerBucket)
-        network.forward(input: input, samples: samples)
+        try network.forward(input: input, samples: samples)
         try backward(input, labels: labels, samples: samples, scale: scale, sink: sink)
         return sink
     }
 
     /// A training step.
     /// - Returns: the loss before it.
-    func step(_ input: [Float], labels: [Float], samples: Int, rowsPerBucket: Int? = nil) throws -> Double {
+    func step(
+        _ input: [Float], labels: [Float], samples: Int, rowsPerBucket: Int? = nil, immediate: Bool = false
+    ) throws -> Double {
         let sink = AdamSink(
-            adam: adam, configuration: configuration, threads: team.count, rowsPerBucket: rowsPerBucket)
-        network.forward(input: input, samples: samples)
+            adam: adam, configuration: configuration, threads: team.count, rowsPerBucket: rowsPerBucket,
+            immediate: immediate)
+        try network.forward(input: input, samples: samples)
         let count = samples * configuration.outputs
         let loss = SquaredError.sum(outputs: network.outputs, labels: labels, count: count) / Double(count)
         adam.beginStep()

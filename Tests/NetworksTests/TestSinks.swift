@@ -1,3 +1,4 @@
+import Kernels
 import Networks
 import Optimizers
 import Synchronization
@@ -60,10 +61,15 @@ final class CollectingSink: GradientSink {
 final class AdamSink: GradientSink {
     private let adam: Adam
     private let rowsPerBucket: Int?
+    private let immediate: Bool
     private let buffers: [UnsafeMutablePointer<Float>]
 
-    init(adam: Adam, configuration: NetworkConfiguration, threads: Int, rowsPerBucket: Int? = nil) {
+    /// - Parameter immediate: whether kernels are to update tiles by themselves where they can.
+    init(
+        adam: Adam, configuration: NetworkConfiguration, threads: Int, rowsPerBucket: Int? = nil, immediate: Bool = false
+    ) {
         self.adam = adam
+        self.immediate = immediate
         self.rowsPerBucket = rowsPerBucket
         buffers = (0..<threads).map { _ in .allocate(capacity: max(HandNetwork.tileCount, configuration.hidden)) }
     }
@@ -71,6 +77,10 @@ final class AdamSink: GradientSink {
     deinit { for buffer in buffers { buffer.deallocate() } }
 
     func buckets(of parameter: Parameter) -> [Range<Int>] { cutRows(of: parameter, into: rowsPerBucket) }
+
+    func immediateUpdate(of parameter: Parameter) -> ImmediateUpdate? {
+        immediate ? adam.immediateUpdate(of: parameter) : nil
+    }
 
     func destination(of parameter: Parameter, rows: Range<Int>, thread: Int) -> UnsafeMutablePointer<Float> {
         buffers[thread]

@@ -151,4 +151,23 @@ struct AdamTests {
         #expect(rig.values(rig.adam.firstMoments).allSatisfy { !$0.isSubnormal && $0 < 1e-36 })
         #expect(rig.values(rig.adam.secondMoments).allSatisfy { $0.isNormal })
     }
+
+    /// Gradients that pull as hard as they can, among them ones that grow in the ratio that the bound comes from.
+    @Test("no weight changes by more than largestChange in a step", arguments: [0.5, 0.9, 0.9009, 0.95, 1, 1.2, 30])
+    func largestChange(growth: Double) throws {
+        for sign in [1.0, -1.0] {
+            let rig = try Rig(Adam.Configuration(learningRate: 1e-2))
+            var gradient = 1e-6
+            var largest = 0.0
+            for step in 0..<60 {
+                let before = rig.values(rig.weights)
+                rig.adam.beginStep()
+                let value = Float(gradient) * (step % 7 == 6 ? Float(sign) : 1)
+                rig.adam.apply(0..<rig.table.count, gradient: [Float](repeating: value, count: rig.table.count))
+                for (old, new) in zip(before, rig.values(rig.weights)) { largest = max(largest, Double(abs(new - old))) }
+                gradient = min(gradient * growth, 1e15)
+            }
+            #expect(largest > 0 && largest <= rig.adam.largestChange)
+        }
+    }
 }

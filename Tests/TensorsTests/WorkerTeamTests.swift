@@ -1,3 +1,4 @@
+import Glibc
 import Synchronization
 import Tensors
 import Testing
@@ -32,6 +33,46 @@ struct WorkerTeamTests {
             }
         }
         #expect(counters.values.allSatisfy { $0 == rounds })
+    }
+
+    @Test("beside a lead every item is done exactly once, the lead by the caller", arguments: [1, 2, 3, 9], [0, 1, 2, 24, 1000])
+    func itemsBesideALead(threads: Int, items: Int) throws {
+        let team = WorkerTeam(count: threads)
+        let counters = Counters(items)
+        let caller = pthread_self()
+        var leads = 0
+        for _ in 0..<50 {
+            let idle = try team.forEach(items, lead: { leads += pthread_equal(pthread_self(), caller) != 0 ? 1 : 1000 }) {
+                item, _ in counters.raise(item)
+            }
+            #expect(idle >= 0)
+        }
+        #expect(leads == 50)
+        #expect(counters.values.allSatisfy { $0 == 50 })
+    }
+
+    @Test("items go on while the lead runs, and what it takes beyond them is told")
+    func idleBesideALead() throws {
+        let team = WorkerTeam(count: 2)
+        let counters = Counters(8)
+        let idle = try team.forEach(
+            8,
+            lead: {
+                let start = Stopwatch.now
+                while counters.values != [Int](repeating: 1, count: 8), Stopwatch.now - start < 10 { sched_yield() }
+                usleep(50_000)
+            }, { item, _ in counters.raise(item) })
+        #expect(counters.values == [Int](repeating: 1, count: 8))
+        #expect(idle > 0.02 && idle < 10)
+    }
+
+    private struct Broken: Error, Equatable {}
+
+    @Test("a lead's error ends the call, and the team works on", arguments: [1, 2, 3])
+    func leadFails(threads: Int) throws {
+        let team = WorkerTeam(count: threads)
+        #expect(throws: Broken()) { _ = try team.forEach(5, lead: { throw Broken() }) { _, _ in } }
+        try itemsBesideALead(threads: threads, items: 7)
     }
 
     @Test("run calls each thread once, the caller as thread 0", arguments: [1, 2, 3, 8])

@@ -1,13 +1,18 @@
 import Glibc
 
 /// A mutex with a condition: pthread_mutex_t and pthread_cond_t, at one place in memory as they must be.
-final class Monitor: @unchecked Sendable {  // both are made for use by many threads
+package final class Monitor: @unchecked Sendable {  // both are made for use by many threads
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
 
-    init() {
+    package init() {
         pthread_mutex_init(mutex, nil)
-        pthread_cond_init(condition, nil)
+        // Waits that end after a time must not depend on the wall clock, which can be set.
+        var attributes = pthread_condattr_t()
+        pthread_condattr_init(&attributes)
+        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+        pthread_cond_init(condition, &attributes)
+        pthread_condattr_destroy(&attributes)
     }
 
     deinit {
@@ -17,21 +22,35 @@ final class Monitor: @unchecked Sendable {  // both are made for use by many thr
         mutex.deallocate()
     }
 
-    func lock() { pthread_mutex_lock(mutex) }
-    func unlock() { pthread_mutex_unlock(mutex) }
+    package func lock() { pthread_mutex_lock(mutex) }
+    package func unlock() { pthread_mutex_unlock(mutex) }
     /// Waits for `broadcast`; may also return without one. The caller holds the lock.
-    func wait() { pthread_cond_wait(condition, mutex) }
-    func broadcast() { pthread_cond_broadcast(condition) }
+    package func wait() { pthread_cond_wait(condition, mutex) }
+    /// Waits for `broadcast`, or for this long; may also return earlier. The caller holds the lock.
+    package func wait(seconds: Double) {
+        var end = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &end)
+        let nanoseconds = end.tv_nsec + Int((seconds - seconds.rounded(.down)) * 1e9)
+        end.tv_sec += Int(seconds) + nanoseconds / 1_000_000_000
+        end.tv_nsec = nanoseconds % 1_000_000_000
+        pthread_cond_timedwait(condition, mutex, &end)
+    }
+    package func broadcast() { pthread_cond_broadcast(condition) }
 
-    func withLock<Value, Failure: Error>(_ body: () throws(Failure) -> Value) throws(Failure) -> Value {
+    package func withLock<Value, Failure: Error>(_ body: () throws(Failure) -> Value) throws(Failure) -> Value {
         lock()
         defer { unlock() }
         return try body()
     }
 }
 
+/// Why no thread could be started.
+package struct ThreadError: Error, CustomStringConvertible {
+    package let description: String
+}
+
 /// Threads that run one body each, joined with `join` or with their owner.
-final class ThreadGroup {
+package final class ThreadGroup {
     private var threads: [pthread_t] = []
 
     private final class Body {
@@ -42,8 +61,8 @@ final class ThreadGroup {
     /// Starts `count` threads with all signals blocked: signals are the main thread's business.
     ///
     /// `body` is told the thread's number. Fewer threads start where the system refuses more.
-    /// - Throws: `DataError` if not even one can be started.
-    init(count: Int, body: @escaping @Sendable (Int) -> Void) throws(DataError) {
+    /// - Throws: `ThreadError` if not even one can be started.
+    package init(count: Int, body: @escaping @Sendable (Int) -> Void) throws(ThreadError) {
         var all = sigset_t()
         var before = sigset_t()
         sigfillset(&all)
@@ -66,12 +85,13 @@ final class ThreadGroup {
             threads.append(thread)
         }
         if threads.isEmpty {
-            throw DataError("cannot start a thread: \(String(cString: strerror(code))); hint: ulimit -u limits them")
+            throw ThreadError(
+                description: "cannot start a thread: \(String(cString: strerror(code))); hint: ulimit -u limits them")
         }
     }
 
     /// Waits until all have ended.
-    func join() {
+    package func join() {
         for thread in threads { pthread_join(thread, nil) }
         threads = []
     }

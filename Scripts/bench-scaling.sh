@@ -1,0 +1,178 @@
+#!/usr/bin/env bash
+# Training steps of several ranks, in one node and on clusters of 2 and 4 nodes with links of 1 Gbit/s, 10 Gbit/s and without
+# a limit (Cluster/local), by each exchange of dtrain and by PyTorch DDP over gloo, beside dtrain on one rank with all cores.
+# Writes the table in Docs/scaling.md and Docs/scaling.svg from the measurements, which stay in runs/bench-scaling.
+#
+# Usage: Scripts/bench-scaling.sh [--quick] [--only GLOB] [--list] [--pool 2] [--batch 100] [--steps 4] [--warmup 1]
+#   --quick        two ranks in one node and two nodes at 1 Gbit/s only, three steps
+#   --only GLOB    only the cells that match, such as 'nodes-2-*/split'; the other measurements stay
+#   --list         print the cells and stop
+# Clusters need root; without, they are left out. Takes about 15 minutes on two cores, and 14 GB of memory with 4 ranks.
+# Installs PyTorch and TensorFlow (several GB) into .python/ first. Let nothing else run meanwhile.
+set -euo pipefail
+# shellcheck source=Scripts/setup.sh
+source "$(dirname -- "${BASH_SOURCE[0]}")/setup.sh"
+# shellcheck source=Scripts/peers/measure.sh
+source "$root/Scripts/peers/measure.sh"
+
+declare -A option=([pool]=2 [batch]=100 [steps]=4 [warmup]=1)
+# Nodes, ranks, and the links' rate.
+places=("1 2 memory" "1 4 memory" "2 2 1gbit" "2 2 10gbit" "2 2 unlimited" "4 4 1gbit" "4 4 10gbit" "4 4 unlimited")
+programs=(allreduce allreduce-bf16 sharded split auto ddp)
+only='*' list=0
+while (($#)); do
+    name=${1#--}
+    case $1 in
+    --quick)
+        places=("1 2 memory" "2 2 1gbit")
+        option[steps]=3
+        shift
+        ;;
+    --list)
+        list=1
+        shift
+        ;;
+    --only)
+        only=${2:-}
+        [[ -n $only ]] || fail "--only needs a pattern. hint: --only 'nodes-2-*/split'"
+        shift 2
+        ;;
+    *)
+        [[ $1 == --* && -n $name && -v option[$name] ]] || fail "no option '$1'. hint: quick only list ${!option[*]}"
+        [[ ${2:-} =~ ^[1-9][0-9]*$ ]] || fail "$1 needs a number. hint: $1 ${option[$name]}"
+        option[$name]=$2
+        shift 2
+        ;;
+    esac
+done
+
+# Directory of a place, by its nodes, ranks and rate.
+place_name() { printf 'nodes-%s-ranks-%s-rate-%s' "$@"; }
+
+cells=()
+for place in "${places[@]}"; do
+    read -r nodes ranks rate <<<"$place"
+    for program in "${programs[@]}"; do
+        # shellcheck disable=SC2053 # a pattern
+        [[ $(place_name "$nodes" "$ranks" "$rate")/$program != $only ]] || cells+=("$nodes $ranks $rate $program")
+    done
+done
+((${#cells[@]})) || fail "no cell matches '$only'. hint: Scripts/bench-scaling.sh --list"
+if ((list)); then
+    for cell in "${cells[@]}"; do
+        read -r nodes ranks rate program <<<"$cell"
+        printf '%s/%s\n' "$(place_name "$nodes" "$ranks" "$rate")" "$program"
+    done
+    exit 0
+fi
+
+requirements+=('command -v tc | iproute2')
+set_up
+python=$("$root/Scripts/python-env.sh" "$root/Scripts/requirements.txt" "$root/Scripts/peers/requirements.txt")
+swift build --package-path "$root" -c release --product dtrain >&2
+dtrain=$root/.build/release/dtrain
+
+measurements=$root/runs/bench-scaling
+[[ $only != '*' ]] || rm -rf -- "$measurements"
+mkdir -p -- "$measurements"
+printf '{"processors": %d, "pool": %d, "batch": %d, "steps": %d, "warmup": %d}\n' "$(nproc)" "${option[pool]}" \
+    "${option[batch]}" "${option[steps]}" "${option[warmup]}" >"$measurements/settings.json"
+
+export DTRAIN_CLUSTER=bench$$
+scratch=$(mktemp -d)
+clean_up() {
+    ((EUID != 0)) || "$root/Cluster/local/down" 2>/dev/null
+    umount "$scratch" 2>/dev/null || true
+    rm -rf -- "$scratch"
+}
+trap clean_up EXIT
+# The run directory in memory: a disk would still be busy with the checkpoint of a run's end when the next is measured.
+((EUID != 0)) || mount -t tmpfs tmpfs "$scratch" || say "run directories are on disk, which may disturb"
+
+train=("$dtrain" train --pool "${option[pool]}" --batch-size "${option[batch]}"
+    --steps $((option[warmup] + option[steps])) --log-every 1 --run-dir "$scratch/run"
+    # Few frames, soon all in the cache: PyTorch's are made beforehand too.
+    --synthetic-frames "${option[batch]}" --synthetic-test-frames 8)
+# A step of four nodes on slow links takes tens of seconds; what takes longer than this hangs.
+limit=(timeout --kill-after 10 400)
+
+# run_dtrain FILE LAUNCHER... -- ARGUMENT...: trains; keeps the metrics as FILE.jsonl and the output as FILE.log. Where dtrain
+# refuses the arguments, FILE.refused says why.
+run_dtrain() {
+    local file=$1 launcher=() status=0
+    shift
+    while [[ $1 != -- ]]; do
+        launcher+=("$1")
+        shift
+    done
+    shift
+    rm -f -- "$file".{jsonl,refused}
+    "${launcher[@]}" "${limit[@]}" "${train[@]}" "$@" >"$file.log" 2>&1 || status=$?
+    if ((status == 0)); then
+        cp -- "$scratch/run/metrics.jsonl" "$file.jsonl"
+    fi
+    rm -rf -- "$scratch/run"
+    if ((status == 64)); then
+        # A wrong command line: dtrain without this exchange.
+        grep -m 1 '^dtrain: ' "$file.log" >"$file.refused" || printf 'refused\n' >"$file.refused"
+        say "${file#"$measurements/"}: left out, $(<"$file.refused")"
+    elif ((status)); then
+        fail "failed: $file. hint: see $file.log"
+    else
+        say "${file#"$measurements/"}: last step $(grep -o '"step_ms":[0-9.]*' "$file.jsonl" | tail -n 1)"
+    fi
+}
+
+# run_cell DIRECTORY NODES RANKS PROGRAM
+run_cell() {
+    local directory=$1 nodes=$2 ranks=$3 program=$4 launcher=() arguments=() threads
+    threads=$(($(nproc) / ranks))
+    ((threads)) || threads=1
+    launcher=(run_ranks "$ranks")
+    ((nodes == 1)) || launcher=("$root/Cluster/local/run" -np "$ranks")
+    case $program in
+    ddp)
+        arguments=("$python" "$root/Scripts/peers/pytorch_ddp.py" --threads "$threads" --batch "${option[batch]}"
+            --pool "${option[pool]}" --steps "${option[steps]}" --warmup "${option[warmup]}")
+        # In a node DDP starts its processes itself, as its users do.
+        if ((nodes == 1)); then
+            launcher=()
+            arguments+=(--processes "$ranks")
+        else
+            arguments+=(--master node1 --interface eth0)
+        fi
+        measure "$directory" ddp "${launcher[@]}" "${limit[@]}" "${tuned[@]}" "${arguments[@]}"
+        ;;
+    *-bf16) run_dtrain "$directory/$program" "${launcher[@]}" -- --threads "$threads" --exchange "${program%-bf16}" --wire bf16 ;;
+    *) run_dtrain "$directory/$program" "${launcher[@]}" -- --threads "$threads" --exchange "$program" ;;
+    esac
+}
+
+failures=0 previous=''
+for cell in "${cells[@]}"; do
+    read -r nodes ranks rate program <<<"$cell"
+    directory=$measurements/$(place_name "$nodes" "$ranks" "$rate")
+    if ((nodes > 1 && EUID != 0)); then
+        say "left out: $cell, a cluster needs root"
+        continue
+    fi
+    if [[ $directory != "$previous" ]]; then
+        previous=$directory
+        mkdir -p -- "$directory"
+        if ((EUID == 0)); then
+            "$root/Cluster/local/down" 2>/dev/null
+        fi
+        # Before each place again, as machines drift.
+        run_dtrain "$directory/one-rank" -- --threads "$(nproc)"
+        ((nodes == 1)) || "$root/Cluster/local/up" "$nodes" "$rate"
+    fi
+    # The one-rank run that this cell is compared with; a later --only measures another.
+    if (run_cell "$directory" "$nodes" "$ranks" "$program"); then
+        cp -- "$directory/one-rank.jsonl" "$directory/$program.one-rank.jsonl"
+    else
+        failures=$((failures + 1))
+    fi
+done
+
+"$python" "$root/Scripts/plots/scaling.py" "$measurements" "$root/Docs"
+((failures == 0)) || fail "$failures cells failed; their names stand above"

@@ -1,0 +1,213 @@
+#!/usr/bin/env python3
+"""The tables in Docs/scaling.md and Docs/scaling.svg, from what Scripts/bench-scaling.sh measured.
+
+Usage: scaling.py MEASUREMENTS DOCS
+MEASUREMENTS holds settings.json and a directory for each place, nodes-N-ranks-P-rate-R, and in it for each program
+PROGRAM.jsonl (dtrain's metrics) or ddp.json, or PROGRAM.refused; PROGRAM.one-rank.jsonl, the metrics of dtrain on one rank
+with all cores shortly before; and auto.log, where dtrain printed the step times that its cost model predicts.
+"""
+
+import json
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import matplotlib
+
+matplotlib.use("svg")
+import matplotlib.pyplot as plt
+
+import page
+
+SCRIPT = "Scripts/bench-scaling.sh"
+BEGIN, END = "<!-- bench-scaling: begin -->", "<!-- bench-scaling: end -->"
+PROGRAMS = {
+    "split": ("dtrain, `split`", "#145a32"),
+    "sharded": ("dtrain, `sharded`", "#1e8449"),
+    "allreduce": ("dtrain, `allreduce`", "#58d68d"),
+    "allreduce-bf16": ("dtrain, `allreduce`, bf16 on the wire", "#abebc6"),
+    "auto": ("dtrain, `auto`", "#2471a3"),
+    "ddp": ("PyTorch DDP, gloo, tuned", "#cd6155"),
+}
+
+
+@dataclass
+class Cell:
+    program: str
+    step: float  # s, median
+    one_rank: float  # s, median
+    waited: float = None  # s of a step in the exchange
+    sent: float = None  # bytes a rank and step
+    predicted: float = None  # s
+
+    @property
+    def relative(self):
+        """Throughput as a share of one rank's with all cores."""
+        return self.one_rank / self.step
+
+
+@dataclass
+class Place:
+    nodes: int
+    ranks: int
+    rate: str
+    cells: list
+    refused: dict  # program -> why
+
+    @property
+    def title(self):
+        if self.nodes == 1:
+            return f"{self.ranks} ranks in one node"
+        return f"{self.nodes} nodes, {'no limit' if self.rate == 'unlimited' else self.rate.replace('gbit', ' Gbit/s')}"
+
+    @property
+    def order(self):
+        return (self.nodes, self.ranks, float("inf") if self.rate == "unlimited" else float(re.sub(r"\D", "", self.rate) or 0))
+
+    def cell(self, program):
+        return next((cell for cell in self.cells if cell.program == program), None)
+
+
+def metrics(path, warmup):
+    """The lines of dtrain's steps after the warm-up."""
+    try:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, json.JSONDecodeError) as error:
+        raise SystemExit(f"{path}: not dtrain's metrics ({error!r}); hint: run {SCRIPT} again")
+    steps = [line for line in lines if "step_ms" in line][warmup:]
+    if not steps:
+        raise SystemExit(f"{path}: no step after the warm-up; hint: run {SCRIPT} again")
+    return steps
+
+
+def predictions(path):
+    """Seconds of a step by exchange, from the table that `dtrain --exchange auto` prints; empty where it prints none."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    found = re.findall(r"^\s+(allreduce|sharded|split)\s+([0-9.]+) ms \(", text, re.MULTILINE)
+    return {name: float(milliseconds) / 1000 for name, milliseconds in found}
+
+
+def read_cell(directory, program, warmup, predicted):
+    base = directory / f"{program}.one-rank.jsonl"
+    if not base.exists():
+        return None
+    one_rank = median(line["step_ms"] for line in metrics(base, warmup)) / 1000
+    if program == "ddp":
+        return Cell(program, page.load(directory / "ddp.json", ("median_s",), SCRIPT)["median_s"], one_rank)
+    steps = metrics(directory / f"{program}.jsonl", warmup)
+
+    def of(*keys):
+        """The median of the first of these keys that dtrain wrote."""
+        key = next((key for key in keys if key in steps[0]), None)
+        return median(line[key] for line in steps) if key else None
+
+    return Cell(
+        program, of("step_ms") / 1000, one_rank, waited=of("exchange_wait_ms", "exchange_ms") / 1000,
+        sent=of("exchange_bytes"), predicted=min(predicted.values(), default=None) if program == "auto" else predicted.get(program),
+    )
+
+
+def read(measurements, warmup):
+    places = []
+    for directory in measurements.iterdir():
+        match = re.fullmatch(r"nodes-(\d+)-ranks-(\d+)-rate-(\w+)", directory.name)
+        if not match:
+            continue
+        predicted = predictions(directory / "auto.log")
+        refused = {
+            program: (directory / f"{program}.refused").read_text(encoding="utf-8").strip()
+            for program in PROGRAMS if (directory / f"{program}.refused").exists()
+        }
+        cells = [
+            cell for program in PROGRAMS
+            if program not in refused and (cell := read_cell(directory, program, warmup, predicted))
+        ]
+        if cells or refused:
+            places.append(Place(int(match[1]), int(match[2]), match[3], cells, refused))
+    if not any(place.cells for place in places):
+        raise SystemExit(f"{measurements}: no measurements; hint: run {SCRIPT}")
+    return sorted(places, key=lambda place: place.order)
+
+
+def prediction(cell):
+    if cell.predicted is None:
+        return "-"
+    return f"{cell.predicted:.2f} ({100 * (cell.predicted / cell.step - 1):+.0f}%)"
+
+
+def table(place):
+    lines = [
+        f"### {place.title}",
+        "",
+        "| program | throughput, one rank with all cores = 1 | times DDP | step, s | steps/s | of it exchange, s | sent by rank 0, MB | predicted step, s |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    ddp = place.cell("ddp")
+    for cell in place.cells:
+        times = f"{ddp.step / cell.step:.2f}" if ddp else "-"
+        waited = "-" if cell.waited is None else f"{cell.waited:.2f}"
+        sent = "-" if cell.sent is None else f"{cell.sent / 1e6:,.0f}"
+        lines.append(
+            f"| {PROGRAMS[cell.program][0]} | **{cell.relative:.2f}** | {times} | {cell.step:.3f} | {1 / cell.step:.3f} "
+            f"| {waited} | {sent} | {prediction(cell)} |"
+        )
+    if place.refused:
+        names = ", ".join(PROGRAMS[program][0] for program in place.refused)
+        lines += ["", f"Left out, since this build of dtrain refuses it: {names}."]
+    return "\n".join(lines)
+
+
+def section(places, settings):
+    one_rank = median(cell.one_rank for place in places for cell in place.cells)
+    tables = "\n\n".join(table(place) for place in places)
+    return f"""{BEGIN}
+Measured by `{SCRIPT}` on {page.machine()}; FC1 {(240 // settings["pool"]) * (320 // settings["pool"]) * 8:,} x 1024, global batch {settings["batch"]}; medians of
+{settings["steps"]} steps after {settings["warmup"]}. One rank of dtrain with all {settings["processors"]} cores took {one_rank:.3f} s a step (median; measured before each place again, and
+each throughput is relative to the run before it). All nodes are on this one machine: they share its {settings["processors"]} cores and its memory.
+
+![Throughput of several ranks, relative to one rank with all cores](scaling.svg)
+
+{tables}
+{END}"""
+
+
+def draw(places, path):
+    page.style("scaling")
+    present = [program for program in PROGRAMS if any(place.cell(program) for place in places)]
+    width = 0.84 / len(present)
+    figure, axes = plt.subplots(figsize=(max(7, 1.5 + 1.35 * len(places)), 4.8))
+    for number, program in enumerate(present):
+        for spot, place in enumerate(places):
+            if cell := place.cell(program):
+                x = spot + (number - (len(present) - 1) / 2) * width
+                axes.bar(x, cell.relative, width, color=PROGRAMS[program][1])
+                axes.annotate(
+                    f"{cell.relative:.2f}", (x, cell.relative), xytext=(0, 2), textcoords="offset points",
+                    ha="center", va="bottom", fontsize=7, rotation=90,
+                )
+        axes.bar(0, 0, color=PROGRAMS[program][1], label=PROGRAMS[program][0].replace("`", ""))
+    axes.axhline(1, color="black", linewidth=0.9, linestyle=":")
+    axes.set_xticks(range(len(places)), [place.title.replace(", ", "\n").replace(" ranks in", " ranks\nin") for place in places])
+    axes.set_ylabel("throughput; 1: one rank with all cores")
+    axes.set_ylim(0, 1.15 * max(1, max(cell.relative for place in places for cell in place.cells)))
+    figure.legend(loc="lower center", ncols=3, frameon=False, fontsize=9)
+    figure.tight_layout(rect=(0, 0.1, 1, 1))
+    figure.savefig(path, metadata={"Date": None, "Creator": "Scripts/plots/scaling.py"})
+
+
+def main():
+    if len(sys.argv) != 3:
+        raise SystemExit("usage: scaling.py MEASUREMENTS DOCS")
+    measurements, docs = Path(sys.argv[1]), Path(sys.argv[2])
+    settings = page.load(measurements / "settings.json", ("processors", "pool", "batch", "steps", "warmup"), SCRIPT)
+    places = read(measurements, settings["warmup"])
+    docs.mkdir(parents=True, exist_ok=True)
+    draw(places, docs / "scaling.svg")
+    page.replace(docs / "scaling.md", BEGIN, END, section(places, settings), before="## Measured\n")
+    print(docs / "scaling.md")
+
+
+if __name__ == "__main__":
+    main()

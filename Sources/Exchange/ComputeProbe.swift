@@ -1,0 +1,157 @@
+import Collectives
+package import Networks
+import Optimizers
+package import Tensors
+
+/// Measures what this rank computes in what time, by training steps of a strip of the network: the same width, layers, kernels
+/// and samples, but only some rows of the image, so that it takes tens of milliseconds.
+package struct ComputeProbe {
+    /// Rows of the large layer that keep all lanes of its forward pass busy, and more than the caches' worth of weights.
+    private static let rows = 12_288
+    /// Samples beyond which products only grow in proportion.
+    private static let mostSamples = 100
+    private static let repeats = 3
+
+    private let network: NetworkConfiguration
+    private let strip: NetworkConfiguration
+    private let few: Int
+    private let many: Int
+    private let bench: Bench
+
+    /// A band of `image`, (height, width), as high as the strip. The bands of successive images lie at heights that spread
+    /// evenly (bits reversed), so that on the average as many windows see something other than background as in the whole.
+    package static func strip(
+        of image: UnsafePointer<Float>, number: Int, _ network: NetworkConfiguration
+    ) -> UnsafeBufferPointer<Float> {
+        let rows = height(of: network)
+        let reversed = (0..<bandBits).reduce(0) { $0 << 1 | number >> $1 & 1 }
+        let first = reversed * (network.height - rows) / ((1 << bandBits) - 1)
+        return UnsafeBufferPointer(start: image + first * network.width, count: rows * network.width)
+    }
+
+    /// Images after which the bands' heights repeat: as many as should be given.
+    package static var imageCount: Int { 1 << bandBits }
+    private static let bandBits = 4
+
+    private static func height(of network: NetworkConfiguration) -> Int {
+        let pooledRows = (rows * network.height / network.pool + network.flattened - 1) / network.flattened
+        return min(network.height, pooledRows * network.pool)
+    }
+
+    /// - Parameters:
+    ///   - shard, batch: samples of a rank and of all: products are measured at about these numbers.
+    ///   - images: strips of images as the network meets them (`strip(of:number:_:)`), at least one; used over and over.
+    ///   - team: as many threads as the training will use.
+    /// - Throws: `ArenaError`.
+    package init(
+        network: NetworkConfiguration, shard: Int, batch: Int, images: [Float], team: WorkerTeam
+    ) throws {
+        self.network = network
+        var strip = network
+        strip.height = Self.height(of: network)
+        self.strip = strip
+        few = max(1, min(shard, Self.mostSamples))
+        many = max(few, min(batch, max(2 * few, Self.mostSamples)))
+        bench = try Bench(strip, samples: many, images: images, team: team)
+    }
+
+    /// The rates.
+    /// - Parameter begin: called before each measurement, so that ranks that share processors measure at the same time.
+    /// - Throws: what `begin` throws.
+    package func measure(begin: () throws -> Void) throws -> ComputeRates {
+        let immediate = try bench.time(samples: few, storing: false, repeats: Self.repeats, begin: begin)
+        let larger =
+            many > few ? try bench.time(samples: many, storing: false, repeats: Self.repeats, begin: begin) : immediate
+        let stored = try bench.time(samples: few, storing: true, repeats: Self.repeats, begin: begin)
+        try begin()
+        let adam = bench.timeAdam()
+
+        let weights = Double(strip.flattened * strip.hidden)
+        let product =
+            many > few
+            ? max(0, (larger.dense - immediate.dense) / Double(many - few) / weights)
+            : immediate.dense / weights / Double(few)
+        let whole = immediate.dense / weights - product * Double(few)
+        return ComputeRates(
+            convolution: immediate.convolution / Double(few) * Double(network.height) / Double(strip.height),
+            output: immediate.output / Double(few), product: product, immediateWeight: max(0, whole),
+            storedWeight: max(0, whole + (stored.total - immediate.total) / weights), adam: adam / weights)
+    }
+}
+
+/// The strip of a network, at work.
+private struct Bench {
+    /// Seconds of a step and of its parts.
+    struct Times {
+        var total = 0.0
+        var convolution = 0.0
+        var dense = 0.0
+        var output = 0.0
+    }
+
+    private let network: HandNetwork
+    private let adam: Adam
+    private let team: WorkerTeam
+    private let solo: SoloExchange
+    private let storing: AllreduceExchange
+    private let input: UnsafeMutableBufferPointer<Float>
+    private let labels: [Float]
+    /// Holds the memory of all of it.
+    private let arena: Arena
+
+    init(_ strip: NetworkConfiguration, samples: Int, images: [Float], team: WorkerTeam) throws {
+        self.team = team
+        let table = strip.table
+        let arena = try Arena(
+            capacity: HandNetwork.bytes(strip, maximumSamples: samples, threads: team.count) + Adam.bytes(for: table)
+                + SoloExchange.bytes(table: table, threads: team.count)
+                + Arena.bytes(Float.self, count: samples * strip.height * strip.width))
+        arena.touch(team: team)
+        self.arena = arena
+        network = HandNetwork(strip, maximumSamples: samples, team: team, arena: arena)
+        strip.initialize(network.parameters, seed: 1, team: team)
+        adam = Adam(
+            configuration: Adam.Configuration(), weights: network.parameters, table: network.table, arena: arena)
+        solo = SoloExchange(adam: adam, table: network.table, threads: team.count, arena: arena)
+        storing = try AllreduceExchange(adam: adam, communicator: Solo(), team: team, table: network.table)
+        input = arena.carve(Float.self, count: samples * strip.height * strip.width)
+        for index in input.indices { input[index] = images[index % images.count] }
+        labels = [Float](repeating: 1, count: samples * strip.outputs)
+    }
+
+    /// The median of some steps after one that is not counted.
+    func time(samples: Int, storing isStoring: Bool, repeats: Int, begin: () throws -> Void) throws -> Times {
+        try step(samples: samples, storing: isStoring)
+        try begin()
+        var all: [Times] = []
+        for _ in 0..<repeats {
+            network.times.reset()
+            let start = Stopwatch.now
+            try step(samples: samples, storing: isStoring)
+            let parts = network.times
+            all.append(
+                Times(
+                    total: Stopwatch.now - start, convolution: parts[.convolutionForward] + parts[.convolutionBackward],
+                    dense: parts[.dense1Forward] + parts[.dense1Backward], output: parts[.dense2]))
+        }
+        return all.sorted { $0.total < $1.total }[repeats / 2]
+    }
+
+    private func step(samples: Int, storing isStoring: Bool) throws {
+        let input = UnsafePointer(input.baseAddress!)
+        try network.forward(input: input, samples: samples)
+        network.beginBackward(
+            labels: labels, samples: samples, scale: 1 / Float(samples * network.configuration.outputs))
+        adam.beginStep()
+        let sink: any GradientExchange = isStoring ? storing : solo
+        try network.finishBackward(input: input, samples: samples, sink: sink)
+    }
+
+    /// Adam alone on all weights of the large layer. Last, as its gradients are none.
+    func timeAdam() -> Double {
+        let range = network.table["fc1.weight"].range
+        let start = Stopwatch.now
+        adam.apply(range, gradient: network.parameters + range.lowerBound, team: team)
+        return Stopwatch.now - start
+    }
+}

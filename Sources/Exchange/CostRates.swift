@@ -1,0 +1,74 @@
+package import Networks
+
+/// The ranks of a training, as far as its speed depends on them.
+package struct RankShape: Sendable, Equatable, Codable {
+    package var ranks: Int
+    package var nodes: Int
+    /// Threads a rank.
+    package var threads: Int
+
+    package init(ranks: Int, nodes: Int, threads: Int) {
+        self.ranks = ranks
+        self.nodes = nodes
+        self.threads = threads
+    }
+
+    /// Ranks on the fullest node.
+    package var ranksOfNode: Int { (ranks + nodes - 1) / nodes }
+}
+
+/// What the ways between ranks carry.
+package struct LinkRates: Sendable, Equatable, Codable {
+    /// Seconds of the shortest message between nodes, and within one.
+    package var latencyBetween: Double
+    package var latencyWithin: Double
+    /// Bytes a second that a node sends to another while it receives as much.
+    package var bandwidthBetween: Double
+    /// Bytes a second that each rank of a node sends to another of it, while all do.
+    package var bandwidthWithin: Double
+    /// Bytes of a buffer that the ranks of a node sum in a second.
+    package var sumWithin: Double
+
+    package init(
+        latencyBetween: Double, latencyWithin: Double, bandwidthBetween: Double, bandwidthWithin: Double, sumWithin: Double
+    ) {
+        self.latencyBetween = latencyBetween
+        self.latencyWithin = latencyWithin
+        self.bandwidthBetween = bandwidthBetween
+        self.bandwidthWithin = bandwidthWithin
+        self.sumWithin = sumWithin
+    }
+}
+
+/// What a rank computes in what time, with all its threads, while the other ranks of its node compute too. Seconds.
+package struct ComputeRates: Sendable, Equatable, Codable {
+    /// A sample's convolution, forward and backward.
+    package var convolution: Double
+    /// A sample's last layers, and its loss.
+    package var output: Double
+    /// A weight of the large layer and a sample: its share of the three products.
+    package var product: Double
+    /// A weight of the large layer, whatever the batch: Adam included, made while its gradient is in cache.
+    package var immediateWeight: Double
+    /// The same where the gradient is stored, and Adam comes later.
+    package var storedWeight: Double
+    /// Of that, Adam by itself.
+    package var adam: Double
+
+    package init(
+        convolution: Double, output: Double, product: Double, immediateWeight: Double, storedWeight: Double, adam: Double
+    ) {
+        self.convolution = convolution
+        self.output = output
+        self.product = product
+        self.immediateWeight = immediateWeight
+        self.storedWeight = storedWeight
+        self.adam = adam
+    }
+
+    /// Seconds of a step on one rank alone.
+    package func step(_ network: NetworkConfiguration, samples: Double) -> Double {
+        let weights = Double(network.flattened * network.hidden)
+        return samples * (convolution + output) + weights * (product * samples + immediateWeight)
+    }
+}

@@ -1,0 +1,101 @@
+package import Collectives
+import Tensors
+
+/// Measures what the ways between ranks carry, by a few messages of each kind.
+package struct LinkProbe {
+    private let communicator: any Communicator
+    private let place: NodePlace
+
+    package init(communicator: any Communicator) {
+        self.communicator = communicator
+        place = communicator.place
+    }
+
+    /// Floats of the first messages; where they are fast, larger ones follow.
+    private static let small = 1 << 18
+    private static let large = 1 << 22
+    /// Seconds beyond which no larger message is tried.
+    private static let patience = 0.05
+
+    /// The rates, the same on all ranks.
+    /// - Throws: `CollectiveError`.
+    package func measure() throws -> LinkRates {
+        let places = try communicator.allgather(Array("\(place.node) \(place.localRank)".utf8))
+            .map { String(decoding: $0, as: UTF8.self) }
+        // The next rank on the same node, and the rank of the same number on the next node, each in a ring.
+        func peer(_ node: Int, _ local: Int) -> Int? { places.firstIndex(of: "\(node) \(local)") }
+        let (local, nodes) = (place.localSize, place.nodes)
+        let within = Ring(
+            to: peer(place.node, (place.localRank + 1) % local), from: peer(place.node, (place.localRank + local - 1) % local))
+        let between = Ring(
+            to: peer((place.node + 1) % nodes, place.localRank), from: peer((place.node + nodes - 1) % nodes, place.localRank))
+        let ranksOfNode = (communicator.size + nodes - 1) / nodes
+        var rates = LinkRates(
+            latencyBetween: 0, latencyWithin: 0, bandwidthBetween: .infinity, bandwidthWithin: .infinity, sumWithin: .infinity)
+        if ranksOfNode > 1 {
+            rates.latencyWithin = try latency(within)
+            let (count, seconds) = try timed { try shift($0, within) }
+            rates.bandwidthWithin = Double(count * 4) / seconds
+        }
+        if nodes > 1 {
+            rates.latencyBetween = try latency(between)
+            let (count, seconds) = try timed { try shift($0, between) }
+            // All ranks of a node send over its link at once.
+            rates.bandwidthBetween = Double(count * 4 * ranksOfNode) / seconds
+        }
+        if ranksOfNode > 1 {
+            let (count, seconds) = try timed { try sum($0) }
+            let travelling = 2 * Double(nodes - 1) / Double(nodes) * Double(count * 4) / rates.bandwidthBetween
+            // What is not the links' share is the nodes'; a tenth at least, as both are measured.
+            rates.sumWithin = Double(count * 4) / max(seconds - travelling, seconds / 10)
+        }
+        return rates
+    }
+
+    /// Whom a rank sends to, and whom it receives from; nil where nodes have different numbers of ranks.
+    private struct Ring {
+        let to: Int?
+        let from: Int?
+    }
+
+    /// Seconds of one small message; to the other ranks nothing is sent.
+    private func latency(_ ring: Ring) throws -> Double {
+        let times = try (0..<5).map { _ in try shift(1, ring) }
+        return times.min()!
+    }
+
+    /// Runs `body` with more and more floats, until it takes long enough to be measured; the slowest rank's time counts.
+    private func timed(_ body: (Int) throws -> Double) throws -> (count: Int, seconds: Double) {
+        _ = try body(Self.small)
+        let seconds = try body(Self.small)
+        guard seconds < Self.patience else { return (Self.small, seconds) }
+        return (Self.large, try body(Self.large))
+    }
+
+    /// Every rank sends `count` floats along a ring; the slowest rank's seconds.
+    private func shift(_ count: Int, _ ring: Ring) throws -> Double {
+        func counts(_ peer: Int?) -> [Int] { (0..<communicator.size).map { $0 == peer ? count : 0 } }
+        let values = [Float](repeating: 1, count: ring.to == nil ? 0 : count)
+        var received = [Float](repeating: 0, count: ring.from == nil ? 0 : count)
+        return try slowest {
+            try values.withUnsafeBufferPointer { values in
+                try received.withUnsafeMutableBufferPointer { received in
+                    try communicator.alltoall(
+                        values, sendCounts: counts(ring.to), into: received, receiveCounts: counts(ring.from))
+                }
+            }
+        }
+    }
+
+    private func sum(_ count: Int) throws -> Double {
+        var values = [Float](repeating: 1, count: count)
+        return try slowest { try values.withUnsafeMutableBufferPointer { try communicator.sum($0) } }
+    }
+
+    private func slowest(_ body: () throws -> Void) throws -> Double {
+        try communicator.barrier()
+        let start = Stopwatch.now
+        try body()
+        return try communicator.maximum(Stopwatch.now - start)
+    }
+}

@@ -1,0 +1,59 @@
+package import Networks
+
+/// What the cost model says of clusters that are not at hand: one rank a node, each as fast as this one.
+package struct Projection: Sendable {
+    /// A cluster, and its steps by strategy.
+    package struct Row: Sendable {
+        package let ranks: Int
+        package let gigabits: Double
+        /// Fastest first.
+        package let predictions: [CostModel.Prediction]
+        /// Seconds that the fastest spends in messages' latency.
+        package let latency: Double
+    }
+
+    /// Share of a link's nominal rate that reaches the program: TCP over Ethernet.
+    private static let payload = 0.94
+
+    package let network: NetworkConfiguration
+    /// Global.
+    package let batch: Int
+    /// Threads a rank; the rates are theirs.
+    package let threads: Int
+    package let rates: ComputeRates
+    package let activeShare: Double
+    /// Seconds of the shortest message.
+    package let latency: Double
+
+    package init(
+        network: NetworkConfiguration, batch: Int, threads: Int, rates: ComputeRates, activeShare: Double, latency: Double
+    ) {
+        self.network = network
+        self.batch = batch
+        self.threads = threads
+        self.rates = rates
+        self.activeShare = activeShare
+        self.latency = latency
+    }
+
+    /// A step on one rank alone, seconds: what the others are held against.
+    package var alone: Double { rates.step(network, samples: Double(batch)) }
+
+    /// One cluster's row. A batch needs a sample for every rank.
+    package func row(ranks: Int, gigabits: Double) -> Row {
+        let predictions = model(ranks, gigabits, latency: latency).predictions()
+        let immediate = model(ranks, gigabits, latency: 0).prediction(predictions[0].kind)!
+        return Row(
+            ranks: ranks, gigabits: gigabits, predictions: predictions,
+            latency: predictions[0].exchange - immediate.exchange)
+    }
+
+    private func model(_ ranks: Int, _ gigabits: Double, latency: Double) -> CostModel {
+        CostModel(
+            network: network, batch: batch, shape: RankShape(ranks: ranks, nodes: ranks, threads: threads),
+            links: LinkRates(
+                latencyBetween: latency, latencyWithin: 0, bandwidthBetween: gigabits * 1e9 / 8 * Self.payload,
+                bandwidthWithin: .infinity, sumWithin: .infinity),
+            rates: rates, activeShare: activeShare)
+    }
+}

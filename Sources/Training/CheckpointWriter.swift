@@ -1,0 +1,105 @@
+import Glibc
+import Tensors
+
+/// A thread that writes one checkpoint at a time while the caller goes on.
+///
+/// `@unchecked Sendable`: the monitor guards every mutable member.
+final class CheckpointWriter: @unchecked Sendable {
+    /// The thread rests so many times as long as it worked, as long as nobody waits for it: checksums and copies into the page cache
+    /// take the memory and a core from the steps, whatever the thread's priority.
+    private static let rest = 15.0
+
+    private let monitor = Monitor()
+    private var job: (write: CheckpointWrite, tensors: CheckpointTensors)?
+    private var outcome: CheckpointWrite.Outcome?
+    private var isBusy = false
+    private var isEnding = false
+    /// Somebody waits for the writing.
+    private var isAwaited = false
+    private var progress = 0
+    private var thread: ThreadGroup?
+
+    /// Starts the thread.
+    /// - Parameter processors: where it may run: all of the rank's, though the caller may be pinned to one of them.
+    /// - Throws: `ThreadError`.
+    init(processors: [Int]) throws {
+        thread = try ThreadGroup(count: 1) { [unowned self] _ in
+            Processors.restrict(to: processors)
+            // A tenth of a core's share where all cores compute: on Linux this is the calling thread's own.
+            setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 10)
+            serve()
+        }
+    }
+
+    deinit {
+        monitor.withLock {
+            isEnding = true
+            monitor.broadcast()
+        }
+        thread?.join()
+    }
+
+    /// Begins to write; the writer must be idle, and the tensors must stay as they are until the outcome is there.
+    func start(_ write: CheckpointWrite, of tensors: CheckpointTensors) {
+        monitor.withLock {
+            precondition(!isBusy, "one checkpoint at a time")
+            (job, isBusy) = ((write, tensors), true)
+            monitor.broadcast()
+        }
+    }
+
+    /// What came of the last one, once, when it has ended.
+    func takeOutcome() -> CheckpointWrite.Outcome? {
+        monitor.withLock {
+            defer { outcome = nil }
+            return outcome
+        }
+    }
+
+    /// Waits until nothing is being written.
+    /// - Parameter advanced: called when the writing has advanced.
+    func wait(advanced: () -> Void) {
+        var seen = 0
+        monitor.withLock {
+            isAwaited = true
+            monitor.broadcast()
+        }
+        defer { monitor.withLock { isAwaited = false } }
+        while true {
+            let (isDone, reached) = monitor.withLock {
+                if isBusy { monitor.wait(seconds: 0.5) }
+                return (!isBusy, progress)
+            }
+            if isDone { return }
+            if reached != seen { advanced() }
+            seen = reached
+        }
+    }
+
+    private func serve() {
+        while true {
+            let next: (write: CheckpointWrite, tensors: CheckpointTensors)? = monitor.withLock {
+                while job == nil && !isEnding { monitor.wait() }
+                defer { job = nil }
+                return job
+            }
+            guard let next else { return }
+            var began = Stopwatch.now
+            func advanced() {
+                let end = Stopwatch.now + Self.rest * (Stopwatch.now - began)
+                monitor.withLock {
+                    progress += 1
+                    while !isAwaited && !isEnding && Stopwatch.now < end { monitor.wait(seconds: end - Stopwatch.now) }
+                }
+                began = Stopwatch.now
+            }
+            let result = next.write.run(advanced: advanced) { kind, index, writer in
+                try next.tensors.append(kind, index, to: writer, advanced: advanced)
+            }
+            monitor.withLock {
+                (outcome, isBusy) = (result, false)
+                monitor.broadcast()
+            }
+        }
+    }
+}

@@ -1,0 +1,124 @@
+import Collectives
+import Exchange
+import HandData
+import Kernels
+import Networks
+import Telemetry
+import Tensors
+
+/// What the cost model says about the exchanges, from rates measured here and now; the same on all ranks.
+struct ExchangeAdvice {
+    /// The exchange to run.
+    let kind: ExchangeKind
+    /// What the user should read.
+    let lines: [String]
+
+    /// How much faster another exchange must be to be worth a line.
+    private static let worthSaying = 1.5
+    /// Seconds a step that are not worth a line, whatever the ratio.
+    private static let noise = 0.01
+
+    /// Measures for a second, and decides. On a single rank there is nothing to decide.
+    static func make(
+        _ configuration: RunConfiguration, network: NetworkConfiguration, data: any FrameSource, placement: Placement,
+        communicator: any Communicator
+    ) throws -> ExchangeAdvice {
+        guard communicator.size > 1 else { return ExchangeAdvice(kind: .allreduce, lines: []) }
+        let model = try measure(
+            configuration, network: network, data: data, placement: placement, communicator: communicator)
+        return ExchangeAdvice(asked: configuration.exchange, model: model)
+    }
+
+    /// The decision, by a model.
+    init(asked: ExchangeKind, model: CostModel) {
+        let all = model.predictions(
+            Set(ExchangeKind.allCases.filter { $0.problem(network: model.network, ranks: model.shape.ranks) == nil }))
+        let best = all[0]
+        guard asked != .auto, let own = model.prediction(asked) else {
+            kind = best.kind
+            lines =
+                ["exchange auto: \(best.kind.rawValue); predicted for a step:"]
+                + all.map { "  " + Self.describe($0) }
+            return
+        }
+        kind = asked
+        guard own.seconds >= Self.worthSaying * best.seconds, own.seconds - best.seconds >= Self.noise else {
+            lines = []
+            return
+        }
+        lines = [
+            "note: --exchange \(best.kind.rawValue) would be "
+                + format("%.1f times as fast here: ", own.seconds / best.seconds)
+                + format("%.0f ms a step predicted, ", best.seconds * 1000)
+                + format("%.0f ms with ", own.seconds * 1000) + "\(asked.rawValue); hint: --exchange auto chooses by itself"
+        ]
+    }
+
+    private init(kind: ExchangeKind, lines: [String]) {
+        self.kind = kind
+        self.lines = lines
+    }
+
+    private static func describe(_ prediction: CostModel.Prediction) -> String {
+        let name = prediction.kind.rawValue
+        return name + String(repeating: " ", count: max(0, 10 - name.count))
+            + format("%9.1f ms", prediction.seconds * 1000)
+            + format(" (%.1f ms computing, ", prediction.compute * 1000)
+            + format("%.1f ms exchanging), ", prediction.exchange * 1000)
+            + format("%.1f MB sent by a rank", prediction.bytes * 1e-6)
+    }
+
+    private static func measure(
+        _ configuration: RunConfiguration, network: NetworkConfiguration, data: any FrameSource, placement: Placement,
+        communicator: any Communicator
+    ) throws -> CostModel {
+        let (images, active) = sample(data, network: network, input: configuration.input)
+        // Not pinned: the loader's threads, which are to run anywhere, are still to be made.
+        let team = WorkerTeam(count: placement.threads, spins: placement.isOversubscribed ? 0 : 20_000)
+        let shard = (configuration.batchSize + communicator.size - 1) / communicator.size
+        let probe = try communicator.together {
+            try ComputeProbe(network: network, shard: shard, batch: configuration.batchSize, images: images, team: team)
+        }
+        let own = try probe.measure { try communicator.barrier() }
+        // The slowest rank decides the pace of all.
+        var values = [
+            own.convolution, own.output, own.product, own.immediateWeight, own.storedWeight, own.adam, active,
+            -Double(placement.threads),
+        ]
+        try values.withUnsafeMutableBufferPointer { try communicator.maximum($0) }
+        let rates = ComputeRates(
+            convolution: values[0], output: values[1], product: values[2], immediateWeight: values[3],
+            storedWeight: values[4], adam: values[5])
+        return CostModel(
+            network: network, batch: configuration.batchSize,
+            shape: RankShape(ranks: communicator.size, nodes: communicator.place.nodes, threads: Int(-values[7])),
+            wireShare: Double(configuration.wire.stride) / 4, links: try LinkProbe(communicator: communicator).measure(), rates: rates, activeShare: values[6])
+    }
+
+    /// Strips of some of the data set's frames, as input, and the share of the pooled values that are not background. A frame
+    /// that cannot be read is background; the loader will tell of it.
+    private static func sample(
+        _ data: any FrameSource, network: NetworkConfiguration, input: DepthConditioning
+    ) -> (images: [Float], activeShare: Double) {
+        let pixels = network.width * network.height
+        let convolution = ConvolutionPool(height: network.height, width: network.width, pool: network.pool)
+        let count = min(ComputeProbe.imageCount, data.count)
+        var images: [Float] = []
+        var active = 0.0
+        var depth = [UInt16](repeating: 0, count: pixels)
+        var image = [Float](repeating: 0, count: pixels)
+        for number in 0..<count {
+            depth.withUnsafeMutableBufferPointer { depth in
+                do throws(BadSample) {
+                    try data.readFrame(number * data.count / count, into: depth)
+                } catch {
+                    depth.update(repeating: 0)
+                }
+                image.withUnsafeMutableBufferPointer { input.apply(UnsafeBufferPointer(depth), to: $0) }
+            }
+            active += convolution.activeShare(image) / Double(count)
+            images += ComputeProbe.strip(of: image, number: number, network)
+        }
+        return (images, active)
+    }
+}

@@ -1,0 +1,162 @@
+import Checkpoints
+import Collectives
+import HandData
+import Networks
+import Optimizers
+import Telemetry
+
+extension Trainer {
+    /// Whether this step's line goes to metrics.jsonl.
+    func isLogged(_ step: Int) -> Bool {
+        step == 1 || step % configuration.logEvery == 0 || step == totalSteps
+    }
+
+    /// Tells of skipped samples, each once in the run: in another epoch another rank may meet the same.
+    /// - Parameter bad: those this rank met; all ranks call, in step.
+    func report(bad: [BadSample]) throws {
+        let own = bad.map(\.description).joined(separator: "\n")
+        for (rank, texts) in try communicator.allgather(Array(own.utf8)).enumerated() {
+            for text in String(decoding: texts, as: UTF8.self).split(separator: "\n")
+            where skippedNames.insert(Array(text.utf8).withUnsafeBytes { StreamingChecksum.of($0).value }).inserted {
+                console.warning("rank \(rank): skipped \(text)")
+                state.skippedSamples = (state.skippedSamples ?? 0) + 1
+            }
+        }
+    }
+
+    /// Says what became of checkpoints that were being written.
+    func tellNews() {
+        for line in checkpoints.takeNews() { console.line(line) }
+    }
+
+    func log(_ statistics: StepStatistics, inside: CollapseMonitor.Inside?, isDue: Bool) {
+        guard communicator.rank == 0 else { return }
+        let perStep = timer.elapsed / Double(timer.steps)
+        let rate = timer.samples / timer.elapsed
+        let left = perStep * Double(totalSteps - step)
+        console.progress(
+            "step \(step)/\(totalSteps)  loss \(format("%.1f", statistics.loss))"
+                + "  joint error \(format("%.1f", statistics.jointErrorMillimetres)) mm"
+                + "  \(format("%.0f", rate)) samples/s  \(format("%.0f", perStep * 1000)) ms/step"
+                + "  \(duration(left)) left", isDue: isDue)
+        guard isDue else { return }
+        let milliseconds = 1000 / Double(timer.steps)
+        var fields: [(String, MetricValue)] = [
+            ("step", .integer(step)),
+            ("epoch", .number(Double(step) * Double(configuration.batchSize) / Double(data.training.count))),
+            ("loss", .number(statistics.loss)), ("joint_error_mm", .number(statistics.jointErrorMillimetres)),
+            ("samples_per_second", .number(rate)), ("step_ms", .number(perStep * 1000)),
+            ("wait_ms", .number(timer.waiting * milliseconds)),
+            ("forward_ms", .number((timer.forward - timer.forwardWaiting) * milliseconds)),
+            ("backward_ms", .number((timer.backward - timer.exchangeWaiting + timer.forwardWaiting) * milliseconds)),
+            ("exchange_ms", .number(timer.exchange * milliseconds)),
+            ("exchange_wait_ms", .number(timer.exchangeWaiting * milliseconds)),
+            ("exchange_bytes", .number(Double(timer.bytes) / Double(timer.steps))),
+            ("checks_ms", .number(timer.checks * milliseconds)),
+            ("zero_output_share", .number(statistics.zeroOutputShare)),
+            ("output_gradient_norm", .number(statistics.outputGradientNorm)),
+            ("mean_squared_label", .number(statistics.meanSquaredLabel)),
+        ]
+        if let inside {
+            fields += [
+                ("hidden_gradient_norm", .number(inside.hiddenGradientNorm)),
+                ("dead_unit_share", .number(inside.deadUnitShare)), ("dead_pooled_share", .number(inside.deadPooledShare)),
+            ]
+        }
+        if let skipped = state.skippedSamples { fields.append(("skipped_samples", .integer(skipped))) }
+        if let skipped = state.skippedSteps { fields.append(("skipped_steps", .integer(skipped))) }
+        write(fields)
+        timer.restart()
+    }
+
+    func validate() throws {
+        watchdog.enter(.validation, step: step)
+        let result = try evaluator.validate(network)
+        if try communicator.maximum(Double(evaluator.newlyBad.count)) > 0 { try report(bad: evaluator.newlyBad) }
+        state.validation = result
+        state.validationStep = step
+        console.line(
+            "step \(step): held-out joint error \(format("%.2f", result.jointErrorMillimetres)) mm over \(result.frames) "
+                + "frames, loss \(format("%.1f", result.loss)), all joints within 40 mm in "
+                + "\(format("%.1f", result.success40 * 100))% of them")
+        write([
+            ("step", .integer(step)),
+            (
+                "validation",
+                .object([
+                    ("frames", .integer(result.frames)), ("loss", .number(result.loss)),
+                    ("joint_error_mm", .number(result.jointErrorMillimetres)), ("success_20mm", .number(result.success20)),
+                    ("success_40mm", .number(result.success40)), ("success_80mm", .number(result.success80)),
+                ])
+            ),
+        ])
+    }
+
+    /// Appends a line to metrics.jsonl. A disk that is full does not end the run: lines wait in memory for it.
+    private func write(_ fields: [(String, MetricValue)]) {
+        do {
+            try directory.metrics?.write(fields)
+            metricsAreLate = false
+        } catch {
+            if !metricsAreLate { console.warning("\(error); the lines are kept until they can be written") }
+            metricsAreLate = true
+        }
+    }
+
+    /// Saves the state after this step, unless it is saved already.
+    func save(isLast: Bool) throws {
+        guard lastSaved != step else { return }
+        watchdog.enter(.checkpoint, step: step)
+        var saved = state
+        saved.optimizerSteps = adam.step == step ? nil : adam.step
+        saved.skippedSampleNames = skippedNames.isEmpty ? nil : skippedNames.sorted()
+        let pause = try checkpoints.save(step: step, state: saved, isLast: isLast)
+        lastSaved = step
+        guard let pause else { return }
+        write([
+            ("step", .integer(step)),
+            (
+                "checkpoint",
+                .object([
+                    ("pause_ms", .number(pause.seconds * 1000)), ("wait_ms", .number(pause.waited * 1000)),
+                    ("writing", .text(pause.isInBackground ? "beside training" : "while training waits")),
+                ])
+            ),
+        ])
+    }
+
+    /// What came of it, against what a network must beat.
+    func conclude() throws {
+        if state.validationStep != step { try validate() }
+        let baseline = evaluator.constant(data.meanLabel())
+        // A resumed validation is known to rank 0 alone, which is the one that speaks.
+        if let result = state.validation {
+            let share = result.jointErrorMillimetres / baseline.jointErrorMillimetres
+            console.line(
+                format("held-out joint error: %.2f mm", result.jointErrorMillimetres)
+                    + format("; always predicting the mean label: %.2f mm", baseline.jointErrorMillimetres)
+                    + format(" (%.0f%% of it)", share * 100))
+        }
+        let skipped = state.skippedSamples ?? 0
+        if skipped + data.skipped > 0 {
+            console.line("samples left out because they could not be read: \(data.skipped) before, \(skipped) in training")
+        }
+        if let skipped = state.skippedSteps { console.line("steps without an update: \(skipped)") }
+        write([
+            ("step", .integer(step)),
+            (
+                "mean_label_baseline",
+                .object([
+                    ("loss", .number(baseline.loss)), ("joint_error_mm", .number(baseline.jointErrorMillimetres)),
+                ])
+            ),
+        ])
+    }
+
+    private func duration(_ seconds: Double) -> String {
+        let whole = Int(min(seconds, 1e9))
+        if whole < 60 { return "\(whole) s" }
+        if whole < 3600 { return "\(whole / 60) min \(whole % 60) s" }
+        return "\(whole / 3600) h \(whole % 3600 / 60) min"
+    }
+}

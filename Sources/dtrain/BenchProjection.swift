@@ -1,0 +1,38 @@
+import ArgumentParser
+import Benchmarks
+import Training
+
+struct BenchProjection: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "projection",
+        abstract: "What the cost model says of clusters of such machines: 8 to 1024 nodes at 1 to 100 Gbit/s.",
+        discussion: """
+            Measures this machine's rates, one rank on it, and predicts a step of each exchange. More ranks than samples of the \
+            batch are left out.
+
+            EXAMPLE
+              dtrain bench projection --batch-size 1024 --json
+            """)
+
+    @OptionGroup var network: BenchNetworkOptions
+    @OptionGroup var options: BenchOptions
+
+    @Option(help: "Microseconds of the shortest message between nodes.")
+    var latency = 30.0
+
+    func validate() throws {
+        guard latency >= 0 && latency <= 1e6 else {
+            throw ValidationError("--latency is \(latency); hint: microseconds, 2 for fast fabrics, 30 for TCP")
+        }
+    }
+
+    func run() throws {
+        try measured {
+            options.show(
+                try ProjectionBenchmark(
+                    network: network.network, preset: network.preset.rawValue, batch: network.batchSize,
+                    threads: options.resolvedThreads, latency: latency * 1e-6
+                ).run())
+        }
+    }
+}
