@@ -30,12 +30,15 @@ package protocol Communicator: AnyObject {
         _ values: UnsafeMutableBufferPointer<Float>, wire: WireFormat
     ) throws(CollectiveError) -> any PendingExchange
 
-    /// Memory for `count` floats which the other ranks of the node can read, for as long as the communicator lives: a sum of
-    /// what lies there, in fp32, needs no copy to where the others see it. Its pages are this rank's.
+    /// Memory for `count` floats which the other ranks of the node can read, until it is given back or the communicator ends: a
+    /// sum or reduce-scatter of what lies there, in fp32, needs no copy to where the others see it. Its pages are this rank's.
     ///
     /// All ranks call it, with the same count, and sum the same part of it at the same time. Nil, on all ranks of a node,
     /// where no memory is shared.
     func sharedBuffer(count: Int) throws(CollectiveError) -> UnsafeMutableBufferPointer<Float>?
+
+    /// Gives back what `sharedBuffer` gave, nil too: all ranks call it, and a node of one rank got nothing.
+    func giveBack(_ buffer: UnsafeMutableBufferPointer<Float>?) throws(CollectiveError)
 
     /// Replaces each element by its sum over all ranks. `values` has the same count on all ranks.
     func sum(_ values: UnsafeMutableBufferPointer<Double>) throws(CollectiveError)
@@ -64,8 +67,8 @@ package protocol Communicator: AnyObject {
 
     /// Joins every rank's `part` in rank order.
     ///
-    /// `part` has `counts[rank]` elements; `whole` the sum of `counts`; `counts` is the same on all ranks.
-    /// In bf16 all parts are rounded on all ranks, the own part too.
+    /// `part` has `counts[rank]` elements; `whole` the sum of `counts`; `counts` is the same on all ranks. `part` may lie in its
+    /// place in `whole`. In bf16 all parts are rounded on all ranks, the own part too.
     func allgather(
         _ part: UnsafeBufferPointer<Float>, counts: [Int], into whole: UnsafeMutableBufferPointer<Float>,
         wire: WireFormat

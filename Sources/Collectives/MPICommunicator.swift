@@ -82,7 +82,9 @@ package final class MPICommunicator: Communicator {
 
     /// The library's own sum, as it is: what `sum` is compared with.
     package func librarySum(_ values: UnsafeMutableBufferPointer<Float>) throws(CollectiveError) {
-        try allreduce(UnsafeMutableRawBufferPointer(values), of: .float, .sum)
+        try settle()
+        try world.sum(values)
+        traffic += map.sent(Traffic.allreduce(bytes: values.count * 4, size: size), from: rank)
     }
 
     package func sharedBuffer(count: Int) throws(CollectiveError) -> UnsafeMutableBufferPointer<Float>? {
@@ -90,20 +92,26 @@ package final class MPICommunicator: Communicator {
         return try sums.sharedBuffer(count: count)
     }
 
+    package func giveBack(_ buffer: UnsafeMutableBufferPointer<Float>?) throws(CollectiveError) {
+        // Nobody reads it any more.
+        try barrier()
+        if let buffer { sums.giveBack(buffer) }
+    }
+
     package func sum(_ values: UnsafeMutableBufferPointer<Double>) throws(CollectiveError) {
-        try allreduce(UnsafeMutableRawBufferPointer(values), of: .double, .sum)
+        try allreduce(values, .sum)
     }
 
     package func maximum(_ values: UnsafeMutableBufferPointer<Double>) throws(CollectiveError) {
-        try allreduce(UnsafeMutableRawBufferPointer(values), of: .double, .maximum)
+        try allreduce(values, .maximum)
     }
 
     private func allreduce(
-        _ bytes: UnsafeMutableRawBufferPointer, of element: MPIGroup.Element, _ operation: MPIGroup.Operation
+        _ values: UnsafeMutableBufferPointer<Double>, _ operation: MPIGroup.Operation
     ) throws(CollectiveError) {
         try settle()
-        try world.allreduce(bytes, of: element, operation)
-        traffic += map.sent(Traffic.allreduce(bytes: bytes.count, size: size), from: rank)
+        try world.reduce(values, operation)
+        traffic += map.sent(Traffic.allreduce(bytes: values.count * 8, size: size), from: rank)
     }
 
     package func broadcast(_ bytes: UnsafeMutableRawBufferPointer, from root: Int) throws(CollectiveError) {

@@ -6,28 +6,7 @@ import Glibc
 /// The only file that sees MPI. MPI 3 takes counts as C `int`; whatever is longer travels in pieces. Used by the thread
 /// that started the library, which is checked.
 final class MPIGroup {
-    /// What a call's elements are.
-    enum Element {
-        case float, double, byte
-
-        fileprivate var type: MPI_Datatype {
-            switch self {
-            case .float: dtrain_float()
-            case .double: dtrain_double()
-            case .byte: dtrain_byte()
-            }
-        }
-
-        var stride: Int {
-            switch self {
-            case .float: 4
-            case .double: 8
-            case .byte: 1
-            }
-        }
-    }
-
-    /// How elements are reduced.
+    /// How numbers are reduced.
     enum Operation {
         case sum, maximum
 
@@ -82,16 +61,27 @@ final class MPIGroup {
 
     // MARK: Collectives
 
-    /// Reduces in place on all ranks (`MPI_Allreduce`).
-    func allreduce(
-        _ bytes: UnsafeMutableRawBufferPointer, of element: Element, _ operation: Operation
-    ) throws(CollectiveError) {
-        for piece in Pieces(of: bytes.count / element.stride, limit: maximumCount) {
+    /// Sums in place on all ranks by the library's own algorithm (`MPI_Allreduce`), which polls while it waits.
+    func sum(_ values: UnsafeMutableBufferPointer<Float>) throws(CollectiveError) {
+        for piece in Pieces(of: values.count, limit: maximumCount) {
             try library.check("MPI_Allreduce") {
                 MPI_Allreduce(
-                    dtrain_in_place(), bytes.baseAddress! + piece.lowerBound * element.stride, Int32(piece.count),
-                    element.type, operation.handle, communicator)
+                    dtrain_in_place(), values.baseAddress! + piece.lowerBound, Int32(piece.count), dtrain_float(), dtrain_sum(),
+                    communicator)
             }
+        }
+    }
+
+    /// Reduces a few numbers in place on all ranks, which sleep when they wait long for each other (`MPI_Iallreduce`).
+    func reduce(_ values: UnsafeMutableBufferPointer<Double>, _ operation: Operation) throws(CollectiveError) {
+        for piece in Pieces(of: values.count, limit: maximumCount) {
+            var request: MPI_Request?
+            try library.check("MPI_Iallreduce") {
+                MPI_Iallreduce(
+                    dtrain_in_place(), values.baseAddress! + piece.lowerBound, Int32(piece.count), dtrain_double(),
+                    operation.handle, communicator, &request)
+            }
+            try finish(request)
         }
     }
 
@@ -160,7 +150,13 @@ final class MPIGroup {
     func barrier() throws(CollectiveError) {
         var request: MPI_Request?
         try library.check("MPI_Ibarrier") { MPI_Ibarrier(communicator, &request) }
-        var patience = Patience()
+        try finish(request)
+    }
+
+    /// Waits for what was started, asleep when it takes long (`MPI_Test`).
+    private func finish(_ started: MPI_Request?) throws(CollectiveError) {
+        var request = started
+        let patience = Patience()
         while true {
             var isDone: Int32 = 0
             try library.check("MPI_Test") { MPI_Test(&request, &isDone, dtrain_status_ignore()) }
@@ -258,11 +254,10 @@ final class MPIMessages {
         return areDone != 0
     }
 
-    /// Waits until all messages are done (`MPI_Waitall`).
+    /// Waits until all messages are done, asleep when it takes long.
     func wait() throws(CollectiveError) {
-        if requests.isEmpty { return }
-        try library.check("MPI_Waitall") { MPI_Waitall(Int32(requests.count), &requests, dtrain_statuses_ignore()) }
-        requests = []
+        let patience = Patience()
+        while try !poll() { patience.wait() }
     }
 }
 

@@ -161,6 +161,7 @@ final class NodeEngine {
 
     /// Where the own lane's result is made, in fp32.
     private func result(_ job: NodeJob, _ chunk: Int) -> UnsafeMutablePointer<Float> {
+        if job.kind == .reduceScatter && nodes == 1 { return job.part! + job.offsetInPart(chunk: chunk) }
         if job.shared != nil { return job.whole + job.range(lane: rank, segment: 0, chunk: chunk).lowerBound }
         if job.wire == .bf16 { return lanes[chunk % 2] }
         return place(job, of: rank, lane: rank, chunk: chunk).assumingMemoryBound(to: Float.self)
@@ -173,7 +174,7 @@ final class NodeEngine {
             (result + job.start(ofSegment: segment, lane: rank, chunk: chunk)).update(
                 from: job.part! + job.offsetInPart(chunk: chunk),
                 count: job.range(lane: rank, segment: segment, chunk: chunk).count)
-        } else if window.size > 1 || job.shared == nil {
+        } else if window.size > 1 || job.shared == nil || job.kind == .reduceScatter {
             var start = 0
             for segment in 0..<job.segmentsPerLane {
                 let range = job.range(lane: rank, segment: segment, chunk: chunk)
@@ -201,6 +202,7 @@ final class NodeEngine {
     private func takeResult(_ job: NodeJob, _ chunk: Int) {
         let result = result(job, chunk)
         if job.kind == .reduceScatter {
+            if nodes == 1 { return }
             let segment = node % job.segmentsPerLane
             let start = job.start(ofSegment: segment, lane: rank, chunk: chunk)
             (job.part! + job.offsetInPart(chunk: chunk)).update(
@@ -222,7 +224,8 @@ final class NodeEngine {
             var source = place(job, of: lane, lane: lane, chunk: chunk)
             for segment in 0..<job.segmentsPerLane {
                 let range = job.range(lane: lane, segment: segment, chunk: chunk)
-                decode(source, count: range.count, wire: job.wire, into: job.whole + range.lowerBound)
+                let isThere = lane == rank && segment == node % job.segmentsPerLane && job.isInPlace
+                if !isThere { decode(source, count: range.count, wire: job.wire, into: job.whole + range.lowerBound) }
                 source += range.count * job.wire.stride
             }
         }

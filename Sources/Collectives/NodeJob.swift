@@ -83,6 +83,12 @@ final class NodeJob {
         return start..<min(start + segmentCapacity, range.upperBound)
     }
 
+    /// Whether this rank's `part` lies in its place in `whole` already; what is rounded on its way is not there yet.
+    var isInPlace: Bool {
+        guard kind == .allgather, wire == .fp32, let part else { return false }
+        return part >= whole && segments.joined().contains { whole + $0.lowerBound == part && !$0.isEmpty }
+    }
+
     /// Where that lies in this rank's `part`.
     func offsetInPart(chunk: Int) -> Int { chunk * segmentCapacity }
 

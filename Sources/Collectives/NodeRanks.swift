@@ -43,7 +43,7 @@ final class NodeRanks {
         let lanes = map.sumLanes
         return NodeJob(
             .sum, wire: wire, whole: values.baseAddress!, part: nil,
-            shared: wire == .fp32 ? shared(values) : nil,
+            shared: wire == .fp32 ? shared(UnsafeBufferPointer(values)) : nil,
             segments: evenParts(of: values.count, into: lanes).map { [$0] },
             laneCapacity: map.stageCapacity / lanes / 16 * 16)
     }
@@ -55,7 +55,9 @@ final class NodeRanks {
     ) -> NodeJob {
         NodeJob(
             .reduceScatter, wire: wire, whole: UnsafeMutablePointer(mutating: values.baseAddress!),
-            part: sums.baseAddress, shared: nil, segments: segments(counts), laneCapacity: partLaneCapacity)
+            part: sums.baseAddress,
+            shared: wire == .fp32 && map.nodes.count == 1 ? shared(values) : nil, segments: segments(counts),
+            laneCapacity: partLaneCapacity)
     }
 
     /// Only where all nodes have the same number of ranks.
@@ -120,9 +122,11 @@ final class NodeRanks {
         return UnsafeMutableBufferPointer(start: own, count: count)
     }
 
+    func giveBack(_ buffer: UnsafeMutableBufferPointer<Float>) { buffers.removeAll { $0.own == buffer.baseAddress } }
+
     /// Where the others have `values`, when they lie in a shared buffer; when this rank is alone, where they are.
-    private func shared(_ values: UnsafeMutableBufferPointer<Float>) -> SharedValues? {
-        let start = values.baseAddress!
+    private func shared(_ values: UnsafeBufferPointer<Float>) -> SharedValues? {
+        let start = UnsafeMutablePointer(mutating: values.baseAddress!)
         if group.size == 1 { return SharedValues(values: [start], offset: 0) }
         for buffer in buffers where start >= buffer.own && start + values.count <= buffer.own + buffer.count {
             let offset = start - buffer.own

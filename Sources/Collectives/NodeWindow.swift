@@ -1,6 +1,7 @@
 import CLinux
 import Glibc
 import Synchronization
+import Tensors
 
 /// Where the ranks of a node meet in memory: for each rank counters that it alone raises, and a stage that it alone writes.
 ///
@@ -100,14 +101,13 @@ final class NodeWindow {
         ranks.allSatisfy { Self.isReached(counter(kind, of: $0).pointee.load(ordering: .acquiring), chunks) }
     }
 
-    /// Waits until all of them have: yields at first, as ranks may outnumber cores, then sleeps until woken.
+    /// Waits until all of them have: yields for a moment, as ranks may outnumber cores, then sleeps until woken.
     func wait(_ kind: Counter, _ chunks: UInt32, by ranks: Range<Int>) throws(CollectiveError) {
         for other in ranks {
             let flag = counter(kind, of: other)
-            var yields = 0
+            let start = Stopwatch.now
             while !Self.isReached(flag.pointee.load(ordering: .acquiring), chunks) {
-                yields += 1
-                if yields <= 100 {
+                if Stopwatch.now - start < Patience.eager {
                     sched_yield()
                     continue
                 }

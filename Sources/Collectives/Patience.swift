@@ -1,17 +1,26 @@
 import Glibc
+import Tensors
 
-/// How a rank waits for the others without keeping a core from them: it yields at first, then sleeps, longer the longer
-/// it has waited, up to a millisecond.
+/// How a rank waits for the others without keeping a core from them: it yields for a moment, then sleeps, longer the longer
+/// it has waited.
+///
+/// It does not go on yielding: where ranks outnumber processors, two that yield to each other can keep one processor from two
+/// that compute on the other, as the kernel sees all four at work.
 struct Patience {
-    private var waits = 0
+    /// Seconds in which a rank yields: what a short message takes within a node.
+    static let eager = 50e-6
+    /// Longest sleep, microseconds: at 1 Gbit/s 25 kB travel meanwhile, less than a socket's buffer.
+    private static let longest = 200.0
 
-    /// Waits a little, and remembers to wait longer the next time.
-    mutating func wait() {
-        waits += 1
-        if waits <= 200 {
+    private let start = Stopwatch.now
+
+    /// Waits a little: an eighth of what was waited before.
+    func wait() {
+        let waited = Stopwatch.now - start
+        if waited < Self.eager {
             sched_yield()
         } else {
-            usleep(UInt32(min(1000, (waits - 200) * 20)))
+            usleep(UInt32(min(Self.longest, waited * 1e6 / 8)))
         }
     }
 }

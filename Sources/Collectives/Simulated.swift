@@ -100,6 +100,8 @@ package final class Simulated: Communicator {
 
     package func sharedBuffer(count: Int) -> UnsafeMutableBufferPointer<Float>? { nil }
 
+    package func giveBack(_ buffer: UnsafeMutableBufferPointer<Float>?) {}
+
     /// What a single rank keeps to itself is not rounded.
     private func travelling(_ wire: WireFormat) -> WireFormat { size == 1 ? .fp32 : wire }
 

@@ -20,6 +20,8 @@ package final class Solo: Communicator {
     }
 
     package func sharedBuffer(count: Int) -> UnsafeMutableBufferPointer<Float>? { nil }
+
+    package func giveBack(_ buffer: UnsafeMutableBufferPointer<Float>?) {}
     package func sum(_ values: UnsafeMutableBufferPointer<Double>) {}
     package func maximum(_ values: UnsafeMutableBufferPointer<Double>) {}
     package func broadcast(_ bytes: UnsafeMutableRawBufferPointer, from root: Int) { precondition(root == 0) }

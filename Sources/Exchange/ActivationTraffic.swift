@@ -16,6 +16,10 @@ final class ActivationTraffic: @unchecked Sendable {
     private let team: WorkerTeam
     /// Windows of one sample in one message: (pieces, ranks that hold, samples).
     private let counts: UnsafeMutableBufferPointer<Int32>
+    /// What this rank holds of the batch's active windows: for each sample, in order of the held blocks, (samples, held blocks).
+    private let entries: UnsafeMutablePointer<Entry>
+    /// Where each sample's entries of a piece end: (samples, pieces).
+    private let entryEnds: UnsafeMutablePointer<Int>
     /// Where a thread is in each message, in floats: (pieces, ranks).
     private let cursors: [UnsafeMutablePointer<Int>]
     private let capacity: Int
@@ -23,6 +27,13 @@ final class ActivationTraffic: @unchecked Sendable {
     /// The samples that this rank owns.
     private var own = 0..<0
     private let channels = ConvolutionPool.channels
+
+    /// Floats of one sample's active windows in a held block.
+    private struct Entry {
+        /// Among the sample's held rows.
+        let row: Int32
+        let count: Int32
+    }
 
     /// - Parameter capacity: samples of all ranks together.
     init(layout: SplitLayout, held: SparseLayer.Held, rank: Int, capacity: Int, team: WorkerTeam) {
@@ -33,11 +44,15 @@ final class ActivationTraffic: @unchecked Sendable {
         self.capacity = capacity
         counts = .allocate(capacity: layout.pieces * layout.ranks * capacity)
         counts.initialize(repeating: 0)
+        entries = .allocate(capacity: capacity * held.numbers.count)
+        entryEnds = .allocate(capacity: capacity * layout.pieces)
         cursors = (0..<team.count).map { _ in .allocate(capacity: layout.pieces * layout.ranks) }
     }
 
     deinit {
         counts.deallocate()
+        entries.deallocate()
+        entryEnds.deallocate()
         for cursor in cursors { cursor.deallocate() }
     }
 
@@ -50,9 +65,21 @@ final class ActivationTraffic: @unchecked Sendable {
         self.own = own
         team.forEach(samples) { sample, _ in
             for message in 0..<layout.pieces * layout.ranks { counts[message * capacity + sample] = 0 }
+            let ends = entryEnds + sample * layout.pieces
+            ends.update(repeating: firstEntry(sample), count: layout.pieces)
+            var end = firstEntry(sample)
             visit(sample, active) { block, windows in
-                counts[(layout.piece[block] * layout.ranks + layout.owner[block]) * capacity + sample] += Int32(windows.count)
+                let (piece, owner) = (layout.piece[block], layout.owner[block])
+                counts[(piece * layout.ranks + owner) * capacity + sample] += Int32(windows.count)
+                guard owner == rank else { return }
+                let skipped = windows.lowerBound % active.columns % WindowBlocks.width
+                entries[end] = Entry(
+                    row: Int32(held.rows[layout.position[block]] + skipped * channels), count: Int32(windows.count * channels))
+                end += 1
+                ends[piece] = end
             }
+            // A piece without entries ends where the one before it does.
+            for piece in 1..<max(1, layout.pieces) { ends[piece] = max(ends[piece], ends[piece - 1]) }
         }
     }
 
@@ -66,6 +93,8 @@ final class ActivationTraffic: @unchecked Sendable {
     func heldCounts(piece: Int, shares: [Range<Int>]) -> [Int] {
         shares.map { sum(piece, rank, $0) * channels }
     }
+
+    private func firstEntry(_ sample: Int) -> Int { sample * held.numbers.count }
 
     private func sum(_ piece: Int, _ holder: Int, _ samples: Range<Int>) -> Int {
         let line = (piece * layout.ranks + holder) * capacity
@@ -115,21 +144,17 @@ final class ActivationTraffic: @unchecked Sendable {
     // MARK: The holder of weights
 
     /// Copies a piece's messages into (samples, held rows), or back.
-    /// - Parameters:
-    ///   - active: of all ranks' samples.
-    ///   - buffer: the piece's messages.
+    /// - Parameter buffer: the piece's messages.
     func copyHeld(
-        _ direction: Direction, piece: Int, rows: UnsafeMutablePointer<Float>, active: ActiveWindows,
-        buffer: UnsafeMutablePointer<Float>
+        _ direction: Direction, piece: Int, rows: UnsafeMutablePointer<Float>, buffer: UnsafeMutablePointer<Float>
     ) {
         team.forEach(samples) { sample, _ in
             var place = buffer + sum(piece, rank, 0..<sample) * channels
-            visit(sample, active) { block, range in
-                guard layout.owner[block] == rank, layout.piece[block] == piece else { return }
-                let first = range.lowerBound - layout.blocks.windows(block).lowerBound
-                let row = held.rows[layout.position[block]] + first * channels
-                direction.copy(rows + sample * held.rowCount + row, place, range.count * channels)
-                place += range.count * channels
+            let (line, ends) = (rows + sample * held.rowCount, entryEnds + sample * layout.pieces)
+            for index in (piece == 0 ? firstEntry(sample) : ends[piece - 1])..<ends[piece] {
+                let entry = entries[index]
+                direction.copy(line + Int(entry.row), place, Int(entry.count))
+                place += Int(entry.count)
             }
         }
     }

@@ -5,12 +5,15 @@ package import Tensors
 
 /// Measures what this rank computes in what time, by training steps of a strip of the network: the same width, layers, kernels
 /// and samples, but only some rows of the image, so that it takes tens of milliseconds.
+///
+/// Where ranks outnumber processors they take turns, and how long a part of a step takes on the clock is a matter of whose turn
+/// it is. There it is counted how long processors work for this rank, and by how many of them it has.
 package struct ComputeProbe {
     /// Rows of the large layer that keep all lanes of its forward pass busy, and more than the caches' worth of weights.
     private static let rows = 12_288
     /// Samples beyond which products only grow in proportion.
     private static let mostSamples = 100
-    private static let repeats = 3
+    private static let repeats = 5
 
     private let network: NetworkConfiguration
     private let strip: NetworkConfiguration
@@ -42,9 +45,10 @@ package struct ComputeProbe {
     ///   - shard, batch: samples of a rank and of all: products are measured at about these numbers.
     ///   - images: strips of images as the network meets them (`strip(of:number:_:)`), at least one; used over and over.
     ///   - team: as many threads as the training will use.
+    ///   - processors: that this rank has for its threads when all ranks of the node compute; nil: one for each.
     /// - Throws: `ArenaError`.
     package init(
-        network: NetworkConfiguration, shard: Int, batch: Int, images: [Float], team: WorkerTeam
+        network: NetworkConfiguration, shard: Int, batch: Int, images: [Float], team: WorkerTeam, processors: Double? = nil
     ) throws {
         self.network = network
         var strip = network
@@ -52,7 +56,7 @@ package struct ComputeProbe {
         self.strip = strip
         few = max(1, min(shard, Self.mostSamples))
         many = max(few, min(batch, max(2 * few, Self.mostSamples)))
-        bench = try Bench(strip, samples: many, images: images, team: team)
+        bench = try Bench(strip, samples: many, images: images, team: team, processors: processors)
     }
 
     /// The rates.
@@ -64,7 +68,7 @@ package struct ComputeProbe {
             many > few ? try bench.time(samples: many, storing: false, repeats: Self.repeats, begin: begin) : immediate
         let stored = try bench.time(samples: few, storing: true, repeats: Self.repeats, begin: begin)
         try begin()
-        let adam = bench.timeAdam()
+        let adam = bench.timeAdam(repeats: Self.repeats)
 
         let weights = Double(strip.flattened * strip.hidden)
         let product =
@@ -96,11 +100,13 @@ private struct Bench {
     private let storing: AllreduceExchange
     private let input: UnsafeMutableBufferPointer<Float>
     private let labels: [Float]
+    private let clock: @Sendable () -> Double
     /// Holds the memory of all of it.
     private let arena: Arena
 
-    init(_ strip: NetworkConfiguration, samples: Int, images: [Float], team: WorkerTeam) throws {
+    init(_ strip: NetworkConfiguration, samples: Int, images: [Float], team: WorkerTeam, processors: Double?) throws {
         self.team = team
+        if let processors { clock = { Stopwatch.processor / processors } } else { clock = { Stopwatch.now } }
         let table = strip.table
         let arena = try Arena(
             capacity: HandNetwork.bytes(strip, maximumSamples: samples, threads: team.count) + Adam.bytes(for: table)
@@ -117,6 +123,7 @@ private struct Bench {
         input = arena.carve(Float.self, count: samples * strip.height * strip.width)
         for index in input.indices { input[index] = images[index % images.count] }
         labels = [Float](repeating: 1, count: samples * strip.outputs)
+        network.times.clock = clock
     }
 
     /// The median of some steps after one that is not counted.
@@ -126,12 +133,12 @@ private struct Bench {
         var all: [Times] = []
         for _ in 0..<repeats {
             network.times.reset()
-            let start = Stopwatch.now
+            let start = clock()
             try step(samples: samples, storing: isStoring)
             let parts = network.times
             all.append(
                 Times(
-                    total: Stopwatch.now - start, convolution: parts[.convolutionForward] + parts[.convolutionBackward],
+                    total: clock() - start, convolution: parts[.convolutionForward] + parts[.convolutionBackward],
                     dense: parts[.dense1Forward] + parts[.dense1Backward], output: parts[.dense2]))
         }
         return all.sorted { $0.total < $1.total }[repeats / 2]
@@ -148,10 +155,12 @@ private struct Bench {
     }
 
     /// Adam alone on all weights of the large layer. Last, as its gradients are none.
-    func timeAdam() -> Double {
+    func timeAdam(repeats: Int) -> Double {
         let range = network.table["fc1.weight"].range
-        let start = Stopwatch.now
-        adam.apply(range, gradient: network.parameters + range.lowerBound, team: team)
-        return Stopwatch.now - start
+        return (0..<repeats).map { _ in
+            let start = clock()
+            adam.apply(range, gradient: network.parameters + range.lowerBound, team: team)
+            return clock() - start
+        }.sorted()[repeats / 2]
     }
 }

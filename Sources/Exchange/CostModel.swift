@@ -85,11 +85,13 @@ package struct CostModel: Sendable {
     // MARK: Collectives
 
     /// Seconds of a sum of `bytes` over all ranks, in `messages` buffers. A reduce-scatter or an allgather takes half.
-    /// - Parameter wireShare: bytes on the wire for a byte of the buffers.
-    package func sum(bytes: Double, messages: Double, wireShare: Double = 1) -> Double {
+    /// - Parameters:
+    ///   - wireShare: bytes on the wire for a byte of the buffers.
+    ///   - within: bytes of a buffer a second within a node; nil: of a sum.
+    package func sum(bytes: Double, messages: Double, wireShare: Double = 1, within: Double? = nil) -> Double {
         var seconds = 0.0
         if shape.ranksOfNode > 1 {
-            seconds += bytes / links.sumWithin + messages * 2 * links.latencyWithin
+            seconds += bytes / (within ?? links.sumWithin) + messages * 2 * links.latencyWithin
         }
         if shape.nodes > 1 {
             seconds += 2 * (nodes - 1) / nodes * bytes * wireShare / links.bandwidthBetween
@@ -109,7 +111,8 @@ package struct CostModel: Sendable {
 
     /// Gradients by buckets: averaged, or reduced to their owners and handed out again, beside the making of the next ones.
     private func bucketed(_ kind: ExchangeKind, adamShare: Double) -> Prediction {
-        let large = sum(bytes: largeBytes, messages: buckets, wireShare: wireShare)
+        let large = sum(
+            bytes: largeBytes, messages: buckets, wireShare: wireShare, within: kind == .sharded ? links.partsWithin : nil)
         let small = sum(bytes: smallBytes, messages: 1)
         let forward = samplesOnly(shard) + weights * rates.product * shard / 3
         let adam = weights * rates.adam

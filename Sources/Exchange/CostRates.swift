@@ -28,15 +28,19 @@ package struct LinkRates: Sendable, Equatable, Codable {
     package var bandwidthWithin: Double
     /// Bytes of a buffer that the ranks of a node sum in a second.
     package var sumWithin: Double
+    /// Bytes of a buffer that they reduce to its owners, and then join again, in a second.
+    package var partsWithin: Double
 
     package init(
-        latencyBetween: Double, latencyWithin: Double, bandwidthBetween: Double, bandwidthWithin: Double, sumWithin: Double
+        latencyBetween: Double, latencyWithin: Double, bandwidthBetween: Double, bandwidthWithin: Double, sumWithin: Double,
+        partsWithin: Double
     ) {
         self.latencyBetween = latencyBetween
         self.latencyWithin = latencyWithin
         self.bandwidthBetween = bandwidthBetween
         self.bandwidthWithin = bandwidthWithin
         self.sumWithin = sumWithin
+        self.partsWithin = partsWithin
     }
 }
 

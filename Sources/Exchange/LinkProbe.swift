@@ -11,14 +11,16 @@ package struct LinkProbe {
         place = communicator.place
     }
 
-    /// Floats of the first messages; where they are fast, larger ones follow.
+    /// Floats of the first messages; where they are fast, larger ones follow, as large as a bucket.
     private static let small = 1 << 18
-    private static let large = 1 << 22
+    private static let large = BucketCut.standardCount
+    /// How often the larger ones are sent; the median counts.
+    private static let repeats = 5
     /// Seconds beyond which no larger message is tried.
     private static let patience = 0.05
 
     /// The rates, the same on all ranks.
-    /// - Throws: `CollectiveError`.
+    /// - Throws: `CollectiveError`, `ArenaError`.
     package func measure() throws -> LinkRates {
         let places = try communicator.allgather(Array("\(place.node) \(place.localRank)".utf8))
             .map { String(decoding: $0, as: UTF8.self) }
@@ -31,7 +33,8 @@ package struct LinkProbe {
             to: peer((place.node + 1) % nodes, place.localRank), from: peer((place.node + nodes - 1) % nodes, place.localRank))
         let ranksOfNode = (communicator.size + nodes - 1) / nodes
         var rates = LinkRates(
-            latencyBetween: 0, latencyWithin: 0, bandwidthBetween: .infinity, bandwidthWithin: .infinity, sumWithin: .infinity)
+            latencyBetween: 0, latencyWithin: 0, bandwidthBetween: .infinity, bandwidthWithin: .infinity, sumWithin: .infinity,
+            partsWithin: .infinity)
         if ranksOfNode > 1 {
             rates.latencyWithin = try latency(within)
             let (count, seconds) = try timed { try shift($0, within) }
@@ -44,12 +47,24 @@ package struct LinkProbe {
             rates.bandwidthBetween = Double(count * 4 * ranksOfNode) / seconds
         }
         if ranksOfNode > 1 {
-            let (count, seconds) = try timed { try sum($0) }
-            let travelling = 2 * Double(nodes - 1) / Double(nodes) * Double(count * 4) / rates.bandwidthBetween
-            // What is not the links' share is the nodes'; a tenth at least, as both are measured.
-            rates.sumWithin = Double(count * 4) / max(seconds - travelling, seconds / 10)
+            // As buckets lie, where memory is shared.
+            let shared = try communicator.sharedBuffer(count: Self.large)
+            // As weights lie.
+            let arena = try Arena(capacity: 2 * Arena.bytes(Float.self, count: Self.large))
+            let (own, whole) = (arena.carve(Float.self, count: Self.large), arena.carve(Float.self, count: Self.large))
+            for buffer in [own, whole] { buffer.initialize(repeating: 0) }
+            rates.sumWithin = nodeRate(try timed { try sum(shared ?? own, $0) }, rates)
+            rates.partsWithin = nodeRate(try timed { try parts(shared ?? own, whole, $0) }, rates)
+            try communicator.giveBack(shared)
         }
         return rates
+    }
+
+    /// The nodes' own rate of a sum: what is not the links' share of its time; a tenth at least, as both are measured.
+    private func nodeRate(_ sum: (count: Int, seconds: Double), _ rates: LinkRates) -> Double {
+        let bytes = Double(sum.count * 4)
+        let travelling = 2 * Double(place.nodes - 1) / Double(place.nodes) * bytes / rates.bandwidthBetween
+        return bytes / max(sum.seconds - travelling, sum.seconds / 10)
     }
 
     /// Whom a rank sends to, and whom it receives from; nil where nodes have different numbers of ranks.
@@ -69,7 +84,8 @@ package struct LinkProbe {
         _ = try body(Self.small)
         let seconds = try body(Self.small)
         guard seconds < Self.patience else { return (Self.small, seconds) }
-        return (Self.large, try body(Self.large))
+        _ = try body(Self.large)
+        return (Self.large, try (0..<Self.repeats).map { _ in try body(Self.large) }.sorted()[Self.repeats / 2])
     }
 
     /// Every rank sends `count` floats along a ring; the slowest rank's seconds.
@@ -87,9 +103,22 @@ package struct LinkProbe {
         }
     }
 
-    private func sum(_ count: Int) throws -> Double {
-        var values = [Float](repeating: 1, count: count)
-        return try slowest { try values.withUnsafeMutableBufferPointer { try communicator.sum($0) } }
+    private func sum(_ values: UnsafeMutableBufferPointer<Float>, _ count: Int) throws -> Double {
+        try slowest { try communicator.sum(UnsafeMutableBufferPointer(rebasing: values[..<count])) }
+    }
+
+    /// A reduce-scatter, and the joining of as much in memory that is the rank's own.
+    private func parts(
+        _ values: UnsafeMutableBufferPointer<Float>, _ whole: UnsafeMutableBufferPointer<Float>, _ count: Int
+    ) throws -> Double {
+        let counts = (0..<communicator.size).map { part($0, of: communicator.size, total: count).count }
+        let own = UnsafeMutableBufferPointer(
+            rebasing: whole[part(communicator.rank, of: communicator.size, total: count)])
+        return try slowest {
+            try communicator.reduceScatterSum(UnsafeBufferPointer(rebasing: values[..<count]), counts: counts, into: own)
+            try communicator.allgather(
+                UnsafeBufferPointer(own), counts: counts, into: UnsafeMutableBufferPointer(rebasing: whole[..<count]))
+        }
     }
 
     private func slowest(_ body: () throws -> Void) throws -> Double {

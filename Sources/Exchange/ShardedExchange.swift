@@ -27,10 +27,8 @@ package final class ShardedExchange: GradientExchange, @unchecked Sendable {
     private let arena: Arena
     /// Sums of the own part of a bucket.
     private let sums: UnsafeMutableBufferPointer<Float>
-    /// The own part of an updated bucket, on its way to the others: weights, or in bf16 their changes.
-    private let news: UnsafeMutableBufferPointer<Float>
-    /// In bf16: the changes of a whole bucket.
-    private let changes: UnsafeMutableBufferPointer<Float>?
+    /// In bf16: what weights change by, of the own part of an updated bucket and of all of it.
+    private let changes: (own: UnsafeMutableBufferPointer<Float>, all: UnsafeMutableBufferPointer<Float>)?
     /// Filled, and not summed yet.
     private var waiting: Bucket?
     /// Summed and updated by its owners: the others lack the weights.
@@ -59,8 +57,9 @@ package final class ShardedExchange: GradientExchange, @unchecked Sendable {
         self.arena = arena
         let count = Self.ownCount(table, cut, communicator.size)
         sums = arena.carve(Float.self, count: count)
-        news = arena.carve(Float.self, count: count)
-        changes = wire == .fp32 ? nil : arena.carve(Float.self, count: cut.largest(table))
+        changes =
+            wire == .fp32
+            ? nil : (arena.carve(Float.self, count: count), arena.carve(Float.self, count: cut.largest(table)))
     }
 
     /// Bytes that the exchange allocates.
@@ -73,8 +72,8 @@ package final class ShardedExchange: GradientExchange, @unchecked Sendable {
     }
 
     private static func ownBytes(_ table: ParameterTable, _ cut: BucketCut, _ ranks: Int, _ wire: WireFormat) -> Int {
-        2 * Arena.bytes(Float.self, count: ownCount(table, cut, ranks))
-            + (wire == .fp32 ? 0 : Arena.bytes(Float.self, count: cut.largest(table)))
+        let own = Arena.bytes(Float.self, count: ownCount(table, cut, ranks))
+        return wire == .fp32 ? own : 2 * own + Arena.bytes(Float.self, count: cut.largest(table))
     }
 
     /// Floats of the largest part of a bucket.
@@ -140,7 +139,7 @@ package final class ShardedExchange: GradientExchange, @unchecked Sendable {
             if let summed { try self.sum(summed) }
         }
         cost.addWaiting(try team.forEach(items, lead: send, body))
-        if let handedOut, let changes { add(changes, to: handedOut) }
+        if let handedOut, let changes { add(changes.all, to: handedOut) }
         guard let summed else { return }
         update(summed)
         updated = summed
@@ -189,30 +188,29 @@ package final class ShardedExchange: GradientExchange, @unchecked Sendable {
 
     private func update(_ bucket: Bucket) {
         let elements = ownElements(bucket)
-        let (own, news) = (weights + elements.lowerBound, news.baseAddress!)
-        guard wire == .bf16 else {
-            adam.apply(elements, gradient: sums.baseAddress!, team: team)
-            return news.update(from: own, count: elements.count)
-        }
-        news.update(from: own, count: elements.count)
+        guard let changes = changes?.own else { return adam.apply(elements, gradient: sums.baseAddress!, team: team) }
+        let own = weights + elements.lowerBound
+        changes.baseAddress!.update(from: own, count: elements.count)
         adam.apply(elements, gradient: sums.baseAddress!, team: team)
         // The owner's weights, too, change by what travels.
         inBlocks(elements.count) { block in
             for index in block {
-                let old = news[index]
-                news[index] = own[index] - old
+                let old = changes[index]
+                changes[index] = own[index] - old
                 own[index] = old
             }
         }
     }
 
     private func handOut(_ bucket: Bucket) throws {
-        let counts = counts(bucket)
-        let target = changes?.baseAddress ?? weights + bucket.elements.lowerBound
+        let (elements, counts) = (ownElements(bucket), counts(bucket))
+        let own = UnsafePointer(changes?.own.baseAddress ?? weights + elements.lowerBound)
         try cost.measure(communicator) {
             try communicator.allgather(
-                UnsafeBufferPointer(rebasing: news[..<counts[communicator.rank]]), counts: counts,
-                into: UnsafeMutableBufferPointer(start: target, count: bucket.elements.count), wire: wire)
+                UnsafeBufferPointer(start: own, count: elements.count), counts: counts,
+                into: UnsafeMutableBufferPointer(
+                    start: changes?.all.baseAddress ?? weights + bucket.elements.lowerBound, count: bucket.elements.count),
+                wire: wire)
         }
     }
 

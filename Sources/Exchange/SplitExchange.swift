@@ -134,7 +134,7 @@ package final class SplitExchange: GradientExchange, WindowLayer, @unchecked Sen
         for piece in 0..<layout.pieces {
             try communicate { try arrivals[piece].finish() }
             let messages = heldMessages + traffic.heldStart(piece: piece)
-            traffic.copyHeld(.unpack, piece: piece, rows: x, active: active, buffer: messages)
+            traffic.copyHeld(.unpack, piece: piece, rows: x, buffer: messages)
             try polling(arrivals.dropFirst(piece + 1)) { poll in
                 layer.accumulate(input, positions(piece), weights: weights, poll: poll)
             }
@@ -176,7 +176,7 @@ package final class SplitExchange: GradientExchange, WindowLayer, @unchecked Sen
                 layer.backward(input, gradient, positions(piece), immediate: immediate, poll: poll)
             }
             let messages = heldMessages + traffic.heldStart(piece: piece)
-            traffic.copyHeld(.pack, piece: piece, rows: x, active: active, buffer: messages)
+            traffic.copyHeld(.pack, piece: piece, rows: x, buffer: messages)
             try communicate { arrivals.append(try start(.toOwners, piece: piece)) }
         }
         try communicate { for arrival in arrivals { try arrival.finish() } }

@@ -8,6 +8,8 @@ package enum NetworkPart: Int, Sendable, CaseIterable {
 /// Seconds spent in each part, added up until reset.
 package struct PartTimes: Sendable {
     private var seconds = [Double](repeating: 0, count: NetworkPart.allCases.count)
+    /// What seconds are read from.
+    package var clock: @Sendable () -> Double = { Stopwatch.now }
 
     package init() {}
 
@@ -19,8 +21,8 @@ package struct PartTimes: Sendable {
 
     /// Runs `body` and adds its duration to `part`.
     mutating func measure(_ part: NetworkPart, _ body: () throws -> Void) rethrows {
-        let start = Stopwatch.now
+        let start = clock()
         try body()
-        seconds[part.rawValue] += Stopwatch.now - start
+        seconds[part.rawValue] += clock() - start
     }
 }

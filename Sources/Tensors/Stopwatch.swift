@@ -1,11 +1,16 @@
 import Glibc
 
-/// Monotonic time, for durations only (clock_gettime CLOCK_MONOTONIC).
+/// Clocks for durations.
 package enum Stopwatch {
-    /// Seconds since an arbitrary moment.
-    package static var now: Double {
+    /// Seconds since an arbitrary moment (clock_gettime CLOCK_MONOTONIC).
+    package static var now: Double { read(CLOCK_MONOTONIC) }
+
+    /// Seconds that processors have worked for this process, all of its threads together (CLOCK_PROCESS_CPUTIME_ID).
+    package static var processor: Double { read(CLOCK_PROCESS_CPUTIME_ID) }
+
+    private static func read(_ clock: clockid_t) -> Double {
         var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
+        clock_gettime(clock, &time)
         return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
     }
 }

@@ -12,6 +12,8 @@ struct ExchangeAdvice {
     let kind: ExchangeKind
     /// What the user should read.
     let lines: [String]
+    /// Of the exchanges that are possible here, fastest first; none on a single rank.
+    let predictions: [CostModel.Prediction]
 
     /// How much faster another exchange must be to be worth a line.
     private static let worthSaying = 1.5
@@ -23,7 +25,7 @@ struct ExchangeAdvice {
         _ configuration: RunConfiguration, network: NetworkConfiguration, data: any FrameSource, placement: Placement,
         communicator: any Communicator
     ) throws -> ExchangeAdvice {
-        guard communicator.size > 1 else { return ExchangeAdvice(kind: .allreduce, lines: []) }
+        guard communicator.size > 1 else { return ExchangeAdvice() }
         let model = try measure(
             configuration, network: network, data: data, placement: placement, communicator: communicator)
         return ExchangeAdvice(asked: configuration.exchange, model: model)
@@ -33,6 +35,7 @@ struct ExchangeAdvice {
     init(asked: ExchangeKind, model: CostModel) {
         let all = model.predictions(
             Set(ExchangeKind.allCases.filter { $0.problem(network: model.network, ranks: model.shape.ranks) == nil }))
+        predictions = all
         let best = all[0]
         guard asked != .auto, let own = model.prediction(asked) else {
             kind = best.kind
@@ -54,9 +57,9 @@ struct ExchangeAdvice {
         ]
     }
 
-    private init(kind: ExchangeKind, lines: [String]) {
-        self.kind = kind
-        self.lines = lines
+    /// Of a single rank.
+    private init() {
+        (kind, lines, predictions) = (.allreduce, [], [])
     }
 
     private static func describe(_ prediction: CostModel.Prediction) -> String {
@@ -77,7 +80,9 @@ struct ExchangeAdvice {
         let team = WorkerTeam(count: placement.threads, spins: placement.isOversubscribed ? 0 : 20_000)
         let shard = (configuration.batchSize + communicator.size - 1) / communicator.size
         let probe = try communicator.together {
-            try ComputeProbe(network: network, shard: shard, batch: configuration.batchSize, images: images, team: team)
+            try ComputeProbe(
+                network: network, shard: shard, batch: configuration.batchSize, images: images, team: team,
+                processors: placement.sharedProcessors)
         }
         let own = try probe.measure { try communicator.barrier() }
         // The slowest rank decides the pace of all.
@@ -92,7 +97,8 @@ struct ExchangeAdvice {
         return CostModel(
             network: network, batch: configuration.batchSize,
             shape: RankShape(ranks: communicator.size, nodes: communicator.place.nodes, threads: Int(-values[7])),
-            wireShare: Double(configuration.wire.stride) / 4, links: try LinkProbe(communicator: communicator).measure(), rates: rates, activeShare: values[6])
+            wireShare: Double(configuration.wire.stride) / 4, links: try LinkProbe(communicator: communicator).measure(),
+            rates: rates, activeShare: values[6])
     }
 
     /// Strips of some of the data set's frames, as input, and the share of the pooled values that are not background. A frame
@@ -120,5 +126,15 @@ struct ExchangeAdvice {
             images += ComputeProbe.strip(of: image, number: number, network)
         }
         return (images, active)
+    }
+}
+
+extension CostModel.Prediction {
+    /// For metrics.jsonl, beside what is measured.
+    var metrics: MetricValue {
+        .object([
+            ("step_ms", .number(seconds * 1000)), ("compute_ms", .number(compute * 1000)),
+            ("exchange_ms", .number(exchange * 1000)), ("exchange_bytes", .number(bytes)),
+        ])
     }
 }

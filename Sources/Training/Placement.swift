@@ -8,8 +8,10 @@ package struct Placement: Sendable {
     package let threads: Int
     /// Processors to pin the threads to; empty when the threads of this node do not fill its processors exactly.
     package let processors: [Int]
+    /// Processors for each rank where the threads of those that share them outnumber them; nil where each thread has its own.
+    package let sharedProcessors: Double?
     /// More threads on this node than processors: nobody may spin.
-    package let isOversubscribed: Bool
+    package var isOversubscribed: Bool { sharedProcessors != nil }
     /// What a user should know about a misfit, one line; nil when all is well.
     package let warning: String?
 
@@ -34,7 +36,7 @@ package struct Placement: Sendable {
         return Placement(
             threads: threads,
             processors: pins ? Array(allowed[position * threads..<(position + 1) * threads]) : [],
-            isOversubscribed: demand > allowed.count,
+            sharedProcessors: demand > allowed.count ? Double(allowed.count) / Double(sharers.count) : nil,
             warning: misfit(
                 threads: threads, sharers: sharers.count, allowed: allowed.count, requested: requested,
                 localRanks: place.localSize, offered: offered))

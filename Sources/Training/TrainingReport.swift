@@ -93,7 +93,7 @@ extension Trainer {
     }
 
     /// Appends a line to metrics.jsonl. A disk that is full does not end the run: lines wait in memory for it.
-    private func write(_ fields: [(String, MetricValue)]) {
+    func write(_ fields: [(String, MetricValue)]) {
         do {
             try directory.metrics?.write(fields)
             metricsAreLate = false

@@ -95,5 +95,22 @@ extension Exercise {
             isSame = isSame && Array(values) == Array(reference.elements)
         }
         tally.check("sum in a shared buffer", isSame)
+
+        // What is reduced from there stays as it is, and may be joined where it lies.
+        let counts = (0..<size).map(part)
+        let total = counts.reduce(0, +)
+        let sent = fractions(rank, total)
+        let filled = UnsafeMutableBufferPointer(rebasing: values[..<total])
+        _ = filled.update(fromContentsOf: sent)
+        let joined = Buffer([Float](repeating: -1, count: total))
+        let start = counts[..<rank].reduce(0, +)
+        let mine = UnsafeMutableBufferPointer(rebasing: joined.elements[start..<start + counts[rank]])
+        try communicator.reduceScatterSum(UnsafeBufferPointer(filled), counts: counts, into: mine)
+        try communicator.allgather(UnsafeBufferPointer(mine), counts: counts, into: joined.elements)
+        tally.check(
+            "reduce-scatter from a shared buffer, joined in place",
+            isClose(joined.elements, .fp32) && Array(filled) == sent)
+        tally.mix(Array(joined.elements))
+        try communicator.giveBack(shared)
     }
 }
