@@ -3,11 +3,16 @@
 # a limit (Cluster/local), by each exchange of dtrain and by PyTorch DDP over gloo, beside dtrain on one rank with all cores.
 # Writes the table in Docs/scaling.md and Docs/scaling.svg from the measurements, which stay in runs/bench-scaling.
 #
-# Usage: Scripts/bench-scaling.sh [--quick] [--only GLOB] [--list] [--pool 2] [--batch 100] [--steps 4] [--warmup 1]
-#   --quick        two ranks in one node and two nodes at 1 Gbit/s only, three steps
+# Usage: Scripts/bench-scaling.sh [--quick] [--only GLOB] [--list] [--pool 2] [--batch 100] [--steps 8] [--warmup 8]
+#                                 [--peer-steps 4] [--rounds 3]
+#   --quick        two ranks in one node and two nodes at 1 Gbit/s only
+#   --steps N      steps of dtrain that count, after --warmup N that fill its cache of frames; a third of both where gradients
+#                  travel at 1 Gbit/s, which takes seconds a step
+#   --rounds N     runs of `split`, whose steps are as short as one rank's, each after a run of one rank
+#   --peer-steps N steps of PyTorch that count, after one
 #   --only GLOB    only the cells that match, such as 'nodes-2-*/split'; the other measurements stay
 #   --list         print the cells and stop
-# Clusters need root; without, they are left out. Takes about 15 minutes on two cores, and 14 GB of memory with 4 ranks.
+# Clusters need root; without, they are left out. Takes about half an hour on two cores, and 14 GB of memory with 4 ranks.
 # Installs PyTorch and TensorFlow (several GB) into .python/ first. Let nothing else run meanwhile.
 set -euo pipefail
 # shellcheck source=Scripts/setup.sh
@@ -15,7 +20,7 @@ source "$(dirname -- "${BASH_SOURCE[0]}")/setup.sh"
 # shellcheck source=Scripts/peers/measure.sh
 source "$root/Scripts/peers/measure.sh"
 
-declare -A option=([pool]=2 [batch]=100 [steps]=4 [warmup]=1)
+declare -A option=([pool]=2 [batch]=100 [steps]=8 [warmup]=8 [peer-steps]=4 [rounds]=3)
 # Nodes, ranks, and the links' rate.
 places=("1 2 memory" "1 4 memory" "2 2 1gbit" "2 2 10gbit" "2 2 unlimited" "4 4 1gbit" "4 4 10gbit" "4 4 unlimited")
 programs=(allreduce allreduce-bf16 sharded split auto ddp)
@@ -25,7 +30,6 @@ while (($#)); do
     case $1 in
     --quick)
         places=("1 2 memory" "2 2 1gbit")
-        option[steps]=3
         shift
         ;;
     --list)
@@ -75,8 +79,8 @@ dtrain=$root/.build/release/dtrain
 measurements=$root/runs/bench-scaling
 [[ $only != '*' ]] || rm -rf -- "$measurements"
 mkdir -p -- "$measurements"
-printf '{"processors": %d, "pool": %d, "batch": %d, "steps": %d, "warmup": %d}\n' "$(nproc)" "${option[pool]}" \
-    "${option[batch]}" "${option[steps]}" "${option[warmup]}" >"$measurements/settings.json"
+printf '{"processors": %d, "pool": %d, "batch": %d, "steps": %d, "rounds": %d}\n' "$(nproc)" "${option[pool]}" \
+    "${option[batch]}" "${option[steps]}" "${option[rounds]}" >"$measurements/settings.json"
 
 export DTRAIN_CLUSTER=bench$$
 scratch=$(mktemp -d)
@@ -90,26 +94,28 @@ trap clean_up EXIT
 ((EUID != 0)) || mount -t tmpfs tmpfs "$scratch" || say "run directories are on disk, which may disturb"
 
 train=("$dtrain" train --pool "${option[pool]}" --batch-size "${option[batch]}"
-    --steps $((option[warmup] + option[steps])) --log-every 1 --run-dir "$scratch/run"
+    --log-every 1 --run-dir "$scratch/run"
     # Few frames, soon all in the cache: PyTorch's are made beforehand too.
     --synthetic-frames "${option[batch]}" --synthetic-test-frames 8)
 # A step of four nodes on slow links takes tens of seconds; what takes longer than this hangs.
 limit=(timeout --kill-after 10 400)
 
-# run_dtrain FILE LAUNCHER... -- ARGUMENT...: trains; keeps the metrics as FILE.jsonl and the output as FILE.log. Where dtrain
-# refuses the arguments, FILE.refused says why.
+# run_dtrain FILE SHARE LAUNCHER... -- ARGUMENT...: trains for one SHARE-th of the steps; keeps the metrics of those that count
+# as FILE.jsonl and the output as FILE.log. Where dtrain refuses the arguments, FILE.refused says why.
 run_dtrain() {
-    local file=$1 launcher=() status=0
-    shift
+    local file=$1 warmup=$((option[warmup] / $2)) steps=$(((option[steps] + $2 - 1) / $2)) launcher=() status=0
+    shift 2
     while [[ $1 != -- ]]; do
         launcher+=("$1")
         shift
     done
     shift
     rm -f -- "$file".{jsonl,refused}
-    "${launcher[@]}" "${limit[@]}" "${train[@]}" "$@" >"$file.log" 2>&1 || status=$?
+    "${launcher[@]}" "${limit[@]}" "${train[@]}" --steps $((warmup + steps)) "$@" >"$file.log" 2>&1 || status=$?
     if ((status == 0)); then
-        cp -- "$scratch/run/metrics.jsonl" "$file.jsonl"
+        # The prediction, and the steps that count.
+        grep '"predicted"' "$scratch/run/metrics.jsonl" >"$file.jsonl" || true
+        grep '"step_ms"' "$scratch/run/metrics.jsonl" | grep '"loss"' | tail -n "$steps" >>"$file.jsonl"
     fi
     rm -rf -- "$scratch/run"
     if ((status == 64)); then
@@ -123,9 +129,9 @@ run_dtrain() {
     fi
 }
 
-# run_cell DIRECTORY NODES RANKS PROGRAM
+# run_cell DIRECTORY NODES RANKS RATE PROGRAM
 run_cell() {
-    local directory=$1 nodes=$2 ranks=$3 program=$4 launcher=() arguments=() threads
+    local directory=$1 nodes=$2 ranks=$3 rate=$4 program=$5 launcher=() arguments=() threads
     threads=$(($(nproc) / ranks))
     ((threads)) || threads=1
     launcher=(run_ranks "$ranks")
@@ -133,7 +139,7 @@ run_cell() {
     case $program in
     ddp)
         arguments=("$python" "$root/Scripts/peers/pytorch_ddp.py" --threads "$threads" --batch "${option[batch]}"
-            --pool "${option[pool]}" --steps "${option[steps]}" --warmup "${option[warmup]}")
+            --pool "${option[pool]}" --steps "${option[peer-steps]}" --warmup 1)
         # In a node DDP starts its processes itself, as its users do.
         if ((nodes == 1)); then
             launcher=()
@@ -143,10 +149,24 @@ run_cell() {
         fi
         measure "$directory" ddp "${launcher[@]}" "${limit[@]}" "${tuned[@]}" "${arguments[@]}"
         ;;
-    *-bf16) run_dtrain "$directory/$program" "${launcher[@]}" -- --threads "$threads" --exchange "${program%-bf16}" --wire bf16 ;;
-    *) run_dtrain "$directory/$program" "${launcher[@]}" -- --threads "$threads" --exchange "$program" ;;
+    *)
+        arguments=(--threads "$threads" --exchange "${program%-bf16}")
+        [[ $program != *-bf16 ]] || arguments+=(--wire bf16)
+        local share=1 rounds=1 round
+        [[ $program != split ]] || rounds=${option[rounds]}
+        [[ $rate != 1gbit || $program == split || $program == auto ]] || share=3
+        for ((round = 1; round <= rounds; round++)); do
+            # What it is held against, as machines drift; for the longer steps the last one does.
+            [[ $program != split ]] || one_rank "$directory"
+            run_dtrain "$directory/$program.$round" "$share" "${launcher[@]}" -- "${arguments[@]}"
+            cp -- "$directory/one-rank.jsonl" "$directory/$program.$round.one-rank.jsonl"
+        done
+        ;;
     esac
 }
+
+# one_rank DIRECTORY: one rank with all cores, beside which all else is seen.
+one_rank() { run_dtrain "$1/one-rank" 1 -- --threads "$(nproc)"; }
 
 failures=0 previous=''
 for cell in "${cells[@]}"; do
@@ -162,16 +182,11 @@ for cell in "${cells[@]}"; do
         if ((EUID == 0)); then
             "$root/Cluster/local/down" 2>/dev/null
         fi
-        # Before each place again, as machines drift.
-        run_dtrain "$directory/one-rank" -- --threads "$(nproc)"
+        one_rank "$directory"
         ((nodes == 1)) || "$root/Cluster/local/up" "$nodes" "$rate"
     fi
-    # The one-rank run that this cell is compared with; a later --only measures another.
-    if (run_cell "$directory" "$nodes" "$ranks" "$program"); then
-        cp -- "$directory/one-rank.jsonl" "$directory/$program.one-rank.jsonl"
-    else
-        failures=$((failures + 1))
-    fi
+    rm -f -- "$directory/$program".*
+    (run_cell "$directory" "$nodes" "$ranks" "$rate" "$program") || failures=$((failures + 1))
 done
 
 "$python" "$root/Scripts/plots/scaling.py" "$measurements" "$root/Docs"

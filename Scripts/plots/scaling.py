@@ -2,9 +2,10 @@
 """The tables in Docs/scaling.md and Docs/scaling.svg, from what Scripts/bench-scaling.sh measured.
 
 Usage: scaling.py MEASUREMENTS DOCS
-MEASUREMENTS holds settings.json and a directory for each place, nodes-N-ranks-P-rate-R, and in it for each program
-PROGRAM.jsonl (dtrain's metrics) or ddp.json, or PROGRAM.refused; PROGRAM.one-rank.jsonl, the metrics of dtrain on one rank
-with all cores shortly before; and auto.log, where dtrain printed the step times that its cost model predicts.
+MEASUREMENTS holds settings.json and a directory for each place, nodes-N-ranks-P-rate-R. In it lies for each program and round
+PROGRAM.ROUND.jsonl, dtrain's metrics: the line of its predictions, then those of the steps that count;
+PROGRAM.ROUND.one-rank.jsonl, the same of one rank with all cores shortly before; or PROGRAM.ROUND.refused. PyTorch's is ddp.json,
+and is held against one-rank.jsonl.
 """
 
 import json
@@ -38,14 +39,10 @@ class Cell:
     program: str
     step: float  # s, median
     one_rank: float  # s, median
+    relative: float  # throughput as a share of one rank's with all cores, median of the rounds
     waited: float = None  # s of a step in the exchange
     sent: float = None  # bytes a rank and step
-    predicted: float = None  # s
-
-    @property
-    def relative(self):
-        """Throughput as a share of one rank's with all cores."""
-        return self.one_rank / self.step
+    predicted: list = ()  # of each round: s, and how far off
 
 
 @dataclass
@@ -70,59 +67,69 @@ class Place:
         return next((cell for cell in self.cells if cell.program == program), None)
 
 
-def metrics(path, warmup):
-    """The lines of dtrain's steps after the warm-up."""
+@dataclass
+class Run:
+    step: float  # s, median
+    waited: float
+    sent: float
+    predictions: dict  # exchange -> s
+    exchange: str  # what ran
+
+
+def run(path):
+    """One run of dtrain."""
     try:
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, json.JSONDecodeError) as error:
         raise SystemExit(f"{path}: not dtrain's metrics ({error!r}); hint: run {SCRIPT} again")
-    steps = [line for line in lines if "step_ms" in line][warmup:]
+    steps = [line for line in lines if "step_ms" in line]
+    head = next((line for line in lines if "predicted" in line), {"predicted": {}, "exchange": None})
     if not steps:
-        raise SystemExit(f"{path}: no step after the warm-up; hint: run {SCRIPT} again")
-    return steps
+        raise SystemExit(f"{path}: no step; hint: run {SCRIPT} again")
+
+    def of(key):
+        return median(line[key] for line in steps)
+
+    return Run(
+        of("step_ms") / 1000, of("exchange_wait_ms") / 1000, of("exchange_bytes"),
+        {name: prediction["step_ms"] / 1000 for name, prediction in head["predicted"].items()}, head["exchange"])
 
 
-def predictions(path):
-    """Seconds of a step by exchange, from the table that `dtrain --exchange auto` prints; empty where it prints none."""
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    found = re.findall(r"^\s+(allreduce|sharded|split)\s+([0-9.]+) ms \(", text, re.MULTILINE)
-    return {name: float(milliseconds) / 1000 for name, milliseconds in found}
-
-
-def read_cell(directory, program, warmup, predicted):
-    base = directory / f"{program}.one-rank.jsonl"
-    if not base.exists():
-        return None
-    one_rank = median(line["step_ms"] for line in metrics(base, warmup)) / 1000
+def read_cell(directory, program):
     if program == "ddp":
-        return Cell(program, page.load(directory / "ddp.json", ("median_s",), SCRIPT)["median_s"], one_rank)
-    steps = metrics(directory / f"{program}.jsonl", warmup)
-
-    def of(*keys):
-        """The median of the first of these keys that dtrain wrote."""
-        key = next((key for key in keys if key in steps[0]), None)
-        return median(line[key] for line in steps) if key else None
-
+        if not (directory / "ddp.json").exists():
+            return None
+        step = page.load(directory / "ddp.json", ("median_s",), SCRIPT)["median_s"]
+        one_rank = run(directory / "one-rank.jsonl").step
+        return Cell(program, step, one_rank, one_rank / step)
+    paths = [path for path in sorted(directory.glob(f"{program}.*.jsonl")) if "one-rank" not in path.name]
+    if not paths:
+        return None
+    rounds = [(run(path), run(path.with_name(f"{path.stem}.one-rank.jsonl"))) for path in paths]
     return Cell(
-        program, of("step_ms") / 1000, one_rank, waited=of("exchange_wait_ms", "exchange_ms") / 1000,
-        sent=of("exchange_bytes"), predicted=min(predicted.values(), default=None) if program == "auto" else predicted.get(program),
+        program, median(own.step for own, _ in rounds), median(one.step for _, one in rounds),
+        median(one.step / own.step for own, one in rounds), median(own.waited for own, _ in rounds),
+        median(own.sent for own, _ in rounds),
+        [
+            (own.predictions[own.exchange], own.predictions[own.exchange] / own.step - 1)
+            for own, _ in rounds if own.exchange in own.predictions
+        ],
     )
 
 
-def read(measurements, warmup):
+def read(measurements):
     places = []
     for directory in measurements.iterdir():
         match = re.fullmatch(r"nodes-(\d+)-ranks-(\d+)-rate-(\w+)", directory.name)
         if not match:
             continue
-        predicted = predictions(directory / "auto.log")
         refused = {
-            program: (directory / f"{program}.refused").read_text(encoding="utf-8").strip()
-            for program in PROGRAMS if (directory / f"{program}.refused").exists()
+            program: (directory / f"{program}.1.refused").read_text(encoding="utf-8").strip()
+            for program in PROGRAMS if (directory / f"{program}.1.refused").exists()
         }
         cells = [
             cell for program in PROGRAMS
-            if program not in refused and (cell := read_cell(directory, program, warmup, predicted))
+            if program not in refused and (cell := read_cell(directory, program))
         ]
         if cells or refused:
             places.append(Place(int(match[1]), int(match[2]), match[3], cells, refused))
@@ -132,9 +139,10 @@ def read(measurements, warmup):
 
 
 def prediction(cell):
-    if cell.predicted is None:
+    if not cell.predicted:
         return "-"
-    return f"{cell.predicted:.2f} ({100 * (cell.predicted / cell.step - 1):+.0f}%)"
+    seconds = median(seconds for seconds, _ in cell.predicted)
+    return f"{seconds:.2f} ({', '.join(f'{100 * off:+.0f}%' for _, off in cell.predicted)})"
 
 
 def table(place):
@@ -164,8 +172,8 @@ def section(places, settings):
     tables = "\n\n".join(table(place) for place in places)
     return f"""{BEGIN}
 Measured by `{SCRIPT}` on {page.machine()}; FC1 {(240 // settings["pool"]) * (320 // settings["pool"]) * 8:,} x 1024, global batch {settings["batch"]}; medians of
-{settings["steps"]} steps after {settings["warmup"]}. One rank of dtrain with all {settings["processors"]} cores took {one_rank:.3f} s a step (median; measured before each place again, and
-each throughput is relative to the run before it). All nodes are on this one machine: they share its {settings["processors"]} cores and its memory.
+{settings["steps"]} steps, `split` of {settings["rounds"]} runs. One rank of dtrain with all {settings["processors"]} cores took {one_rank:.3f} s a step (median; measured in each place, and before
+each run of `split`; a throughput is relative to the run before it). All nodes are on this one machine: they share its {settings["processors"]} cores and its memory.
 
 ![Throughput of several ranks, relative to one rank with all cores](scaling.svg)
 
@@ -201,8 +209,8 @@ def main():
     if len(sys.argv) != 3:
         raise SystemExit("usage: scaling.py MEASUREMENTS DOCS")
     measurements, docs = Path(sys.argv[1]), Path(sys.argv[2])
-    settings = page.load(measurements / "settings.json", ("processors", "pool", "batch", "steps", "warmup"), SCRIPT)
-    places = read(measurements, settings["warmup"])
+    settings = page.load(measurements / "settings.json", ("processors", "pool", "batch", "steps", "rounds"), SCRIPT)
+    places = read(measurements)
     docs.mkdir(parents=True, exist_ok=True)
     draw(places, docs / "scaling.svg")
     page.replace(docs / "scaling.md", BEGIN, END, section(places, settings), before="## Measured\n")

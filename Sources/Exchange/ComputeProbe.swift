@@ -7,7 +7,8 @@ package import Tensors
 /// and samples, but only some rows of the image, so that it takes tens of milliseconds.
 ///
 /// Where ranks outnumber processors they take turns, and how long a part of a step takes on the clock is a matter of whose turn
-/// it is. There it is counted how long processors work for this rank, and by how many of them it has.
+/// it is. There, and where one thread cannot know it, what is counted is how long processors work for this rank, and how many of
+/// them it had in all: as given, or as measured.
 package struct ComputeProbe {
     /// Rows of the large layer that keep all lanes of its forward pass busy, and more than the caches' worth of weights.
     private static let rows = 12_288
@@ -70,21 +71,22 @@ package struct ComputeProbe {
         try begin()
         let adam = bench.timeAdam(repeats: Self.repeats)
 
-        let weights = Double(strip.flattened * strip.hidden)
+        let pace = bench.pace
+        let perWeight = pace / Double(strip.flattened * strip.hidden)
         let product =
             many > few
-            ? max(0, (larger.dense - immediate.dense) / Double(many - few) / weights)
-            : immediate.dense / weights / Double(few)
-        let whole = immediate.dense / weights - product * Double(few)
+            ? max(0, (larger.dense - immediate.dense) / Double(many - few) * perWeight)
+            : immediate.dense * perWeight / Double(few)
+        let whole = immediate.dense * perWeight - product * Double(few)
         return ComputeRates(
-            convolution: immediate.convolution / Double(few) * Double(network.height) / Double(strip.height),
-            output: immediate.output / Double(few), product: product, immediateWeight: max(0, whole),
-            storedWeight: max(0, whole + (stored.total - immediate.total) / weights), adam: adam / weights)
+            convolution: immediate.convolution * pace / Double(few) * Double(network.height) / Double(strip.height),
+            output: immediate.output * pace / Double(few), product: product, immediateWeight: max(0, whole),
+            storedWeight: max(0, whole + (stored.total - immediate.total) * perWeight), adam: adam * perWeight)
     }
 }
 
 /// The strip of a network, at work.
-private struct Bench {
+private final class Bench {
     /// Seconds of a step and of its parts.
     struct Times {
         var total = 0.0
@@ -101,12 +103,17 @@ private struct Bench {
     private let input: UnsafeMutableBufferPointer<Float>
     private let labels: [Float]
     private let clock: @Sendable () -> Double
+    private let processors: Double?
+    /// Seconds in all repeats, on the wall and by `clock`.
+    private var wallSeconds = 0.0
+    private var clockSeconds = 0.0
     /// Holds the memory of all of it.
     private let arena: Arena
 
     init(_ strip: NetworkConfiguration, samples: Int, images: [Float], team: WorkerTeam, processors: Double?) throws {
         self.team = team
-        if let processors { clock = { Stopwatch.processor / processors } } else { clock = { Stopwatch.now } }
+        self.processors = processors
+        if processors != nil || team.count == 1 { clock = { Stopwatch.processor } } else { clock = { Stopwatch.now } }
         let table = strip.table
         let arena = try Arena(
             capacity: HandNetwork.bytes(strip, maximumSamples: samples, threads: team.count) + Adam.bytes(for: table)
@@ -130,6 +137,11 @@ private struct Bench {
     func time(samples: Int, storing isStoring: Bool, repeats: Int, begin: () throws -> Void) throws -> Times {
         try step(samples: samples, storing: isStoring)
         try begin()
+        let (wallStart, clockStart) = (Stopwatch.now, clock())
+        defer {
+            wallSeconds += Stopwatch.now - wallStart
+            clockSeconds += clock() - clockStart
+        }
         var all: [Times] = []
         for _ in 0..<repeats {
             network.times.reset()
@@ -143,6 +155,9 @@ private struct Bench {
         }
         return all.sorted { $0.total < $1.total }[repeats / 2]
     }
+
+    /// Seconds on the wall for one by the clock.
+    var pace: Double { processors.map { 1 / $0 } ?? wallSeconds / clockSeconds }
 
     private func step(samples: Int, storing isStoring: Bool) throws {
         let input = UnsafePointer(input.baseAddress!)
