@@ -81,6 +81,17 @@ paste <(losses alone) <(losses nodes) |
     awk '{ difference = ($1 - $2) / $1; if (difference < 0) difference = -difference; if (NF != 2 || difference > 1e-4) exit 1 }' ||
     fail "losses differ from one rank's: $(paste <(losses alone) <(losses nodes))"
 
+# Ranks that do not stand in the order of their nodes: every collective against its definition, and dtrain's divided layer.
+timeout 60 "$local/run" --order node1,node2,node2,node1 "$build/mpi-probe" exercise 1000 1000000 >"$scratch/order" 2>&1 ||
+    { cat "$scratch/order"; fail "the collectives failed on nodes in another order"; }
+[[ $(grep -c '"wrong":\[\]' "$scratch/order") == 4 ]] ||
+    fail "collectives that were wrong on nodes in another order: $(<"$scratch/order")"
+timeout 120 "$local/run" --order node1,node2,node2,node1 "${train[@]}" --exchange split --run-dir "$scratch/order-run" >"$scratch/log" 2>&1 ||
+    { cat "$scratch/log"; fail "dtrain failed on nodes in another order"; }
+paste <(losses alone) <(losses order-run) |
+    awk '{ difference = ($1 - $2) / $1; if (difference < 0) difference = -difference; if (NF != 2 || difference > 1e-4) exit 1 }' ||
+    fail "losses of split differ from one rank's: $(paste <(losses alone) <(losses order-run))"
+
 # Within a node nothing goes by the network.
 before=$(sent_by node1)
 timeout 60 "$local/run" -np 2 --per-node 2 "$build/mpi-probe" rate 6250000 1 >/dev/null

@@ -131,8 +131,8 @@ package struct CheckpointStore: Sendable {
         return try PendingCheckpoint(store: self, step: step)
     }
 
-    /// Takes checkpoints newer than a step out of the series, as `aside-step-...`: a run that goes on from an older
-    /// one makes its own, and must not find those of another course.
+    /// Takes checkpoints newer than a step out of the series, as `aside-step-...`, or `aside-2-step-...` where that is there: a
+    /// run that goes on from an older one makes its own, and must not find those of another course.
     ///
     /// - Returns: their new paths.
     /// - Throws: `.system`.
@@ -140,8 +140,11 @@ package struct CheckpointStore: Sendable {
     package func setAside(newerThan step: Int) throws(CheckpointError) -> [String] {
         var moved: [String] = []
         for newer in try steps() where newer > step {
-            let target = "\(directory)/aside-\(Self.name(ofStep: newer))"
-            try Directories.remove(target)
+            var (target, number) = ("\(directory)/aside-\(Self.name(ofStep: newer))", 1)
+            while Directories.exists(target) {
+                number += 1
+                target = "\(directory)/aside-\(number)-\(Self.name(ofStep: newer))"
+            }
             try Directories.move(path(ofStep: newer), to: target)
             moved.append(target)
         }

@@ -43,10 +43,10 @@ final class MPIGroup {
         return try MPIGroup(made!, library: library, maximumCount: maximumCount)
     }
 
-    /// The ranks that gave the same `color`, in this group's order (`MPI_Comm_split`).
-    func split(color: Int) throws(CollectiveError) -> MPIGroup {
+    /// The ranks that gave the same `color`, in the order of their keys, then in this group's (`MPI_Comm_split`).
+    func split(color: Int, key: Int = 0) throws(CollectiveError) -> MPIGroup {
         var made: MPI_Comm?
-        try library.check("MPI_Comm_split") { MPI_Comm_split(communicator, Int32(color), Int32(rank), &made) }
+        try library.check("MPI_Comm_split") { MPI_Comm_split(communicator, Int32(color), Int32(key), &made) }
         return try MPIGroup(made!, library: library, maximumCount: maximumCount)
     }
 

@@ -13,7 +13,10 @@ struct NodeMemory {
     static func share(
         _ topology: Topology, world: MPIGroup, kinds: [SharedMemoryKind]
     ) throws(CollectiveError) -> NodeMemory {
-        if kinds.isEmpty { return NodeMemory(isThere: topology.map.nodes.count == world.size) }
+        // Switched off by a variable that may not have reached all nodes: off for all.
+        if try world.allgather(record: [kinds.isEmpty ? 1 : 0]).contains([1]) {
+            return NodeMemory(isThere: topology.map.nodes.count == world.size)
+        }
         var memory = NodeMemory(kinds: kinds)
         if topology.node.size > 1 {
             (memory.mapping, memory.problem) = try SharedMapping.make(

@@ -25,7 +25,8 @@ final class NodeRanks {
         let (local, capacity) = (map.local[world.rank], map.stageCapacity)
         let laneCapacity = capacity / map.sumLanes
         // Ranks beyond the lanes get a group too, as the call is collective, and do not use it.
-        let even = try world.split(color: min(local, map.smallest))
+        // A lane's ranks stand in the order of their nodes, as its pieces do, wherever a launcher puts ranks.
+        let even = try world.split(color: min(local, map.smallest), key: map.node[world.rank])
         let odd = try even.duplicate()
         let isInLane = map.nodes.count > 1 && local < map.smallest
         let window = NodeWindow(

@@ -54,13 +54,13 @@ final class SharedMapping {
         if record[1] < 0 { return (nil, try agree(String(cString: strerror(errno)), node: node)) }
         var problem: String?
         if node.rank != 0 { file = open(kind, record: record) }
-        if file < 0 { problem = "cannot open the memory of rank 0 of the node: \(String(cString: strerror(errno)))" }
-        if file >= 0, dtrain_reserve(file, page + node.rank * part, part) != 0 {
-            problem = "no room for \(part >> 20) MiB of shared memory: \(String(cString: strerror(errno)))"
+        if file < 0 {
+            problem = "cannot open the memory of rank 0 of the node: \(String(cString: strerror(errno)))"
+        } else if !isRight(file, nonce: record[2], bytes: bytes) {
+            problem = "the ranks of the node do not see the same memory"
         }
-        if node.rank == 0, file >= 0, problem == nil {
-            var nonce = record[2]
-            if pwrite(file, &nonce, 8, 0) != 8 { problem = "cannot write to shared memory" }
+        if problem == nil, dtrain_reserve(file, page + node.rank * part, part) != 0 {
+            problem = "no room for \(part >> 20) MiB of shared memory: \(String(cString: strerror(errno)))"
         }
         problem = try agree(problem, node: node)
         if kind == .file && node.rank == 0 { shm_unlink(name(record)) }
@@ -69,9 +69,7 @@ final class SharedMapping {
 
         let base = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, file, 0)
         let mapping = base.flatMap { $0 == MAP_FAILED ? nil : SharedMapping(base: $0, bytes: bytes, parts: node.size) }
-        // Where process numbers differ between ranks (containers), /proc may lead to another file.
-        let isRight = mapping.map { $0.base.load(as: Int.self) == record[2] } ?? false
-        problem = try agree(isRight ? nil : "the ranks of the node do not see the same memory", node: node)
+        problem = try agree(mapping == nil ? "cannot map shared memory" : nil, node: node)
         return (problem == nil ? mapping : nil, problem)
     }
 
@@ -81,11 +79,19 @@ final class SharedMapping {
         case .memory: file = dtrain_memory_file("dtrain")
         case .file: file = shm_open(name([pid, 0, nonce]), O_CREAT | O_EXCL | O_RDWR, 0o600)
         }
-        if file >= 0 && ftruncate(file, bytes) != 0 {
+        var nonce = nonce
+        if file >= 0 && (ftruncate(file, bytes) != 0 || pwrite(file, &nonce, 8, 0) != 8) {
             close(file)
             return -1
         }
         return file
+    }
+
+    /// Whether it is the file that rank 0 made: where process numbers differ between ranks (containers), /proc may lead to
+    /// another, which is none of ours to touch.
+    private static func isRight(_ file: Int32, nonce: Int, bytes: Int) -> Bool {
+        var (status, seen) = (stat(), 0)
+        return fstat(file, &status) == 0 && status.st_size == bytes && pread(file, &seen, 8, 0) == 8 && seen == nonce
     }
 
     private static func open(_ kind: SharedMemoryKind, record: [Int]) -> Int32 {

@@ -3,13 +3,15 @@ import Collectives
 /// Phases that all ranks enter together and leave together, with the same result or the same failure.
 extension Communicator {
     /// Runs `body` on every rank. When it throws on any, all ranks throw the same `TrainingFailure`, which names each
-    /// rank's reason; equal reasons are given once.
+    /// rank's reason; equal reasons are given once. A `CollectiveError` cannot be agreed upon, and is thrown as it is.
     func together<Result>(_ body: () throws -> Result) throws -> Result {
         var outcome: Result?
         var failure: String?
         var exitCode: Int32 = 1
         do {
             outcome = try body()
+        } catch let error as CollectiveError {
+            throw error
         } catch let error as TrainingFailure {
             failure = error.description
             exitCode = error.exitCode

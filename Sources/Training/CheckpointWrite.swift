@@ -1,4 +1,5 @@
 import Checkpoints
+import Collectives
 import Exchange
 import Glibc
 import Tensors
@@ -66,7 +67,8 @@ struct CheckpointWrite: Sendable {
     /// - Parameters:
     ///   - advanced: called again and again while it advances.
     ///   - append: hands the values of the table's parameter of this number to a file.
-    func run(advanced: () -> Void, append: Appending) -> Outcome {
+    /// - Throws: the `CollectiveError` of `append`: other ranks may be in the midst of it, so there is no other try.
+    func run(advanced: () -> Void, append: Appending) throws(CollectiveError) -> Outcome {
         let start = Stopwatch.now
         var problems: [String] = []
         var attempt = 1
@@ -76,6 +78,8 @@ struct CheckpointWrite: Sendable {
                 return Outcome(
                     step: step, result: .success(committed.checkpoint.path),
                     problems: problems + committed.problems.map(\.description), seconds: Stopwatch.now - start)
+            } catch let error as CollectiveError {
+                throw error
             } catch {
                 // What the file system refuses is the only thing that can go wrong here and be told otherwise.
                 let failure = error as? CheckpointError ?? CheckpointError(.refused, path: store.directory, "\(error)")

@@ -93,8 +93,13 @@ final class CheckpointWriter: @unchecked Sendable {
                 }
                 began = Stopwatch.now
             }
-            let result = next.write.run(advanced: advanced) { kind, index, writer in
-                try next.tensors.append(kind, index, to: writer, advanced: advanced)
+            let result: CheckpointWrite.Outcome
+            do {
+                result = try next.write.run(advanced: advanced) { kind, index, writer in
+                    try next.tensors.append(kind, index, to: writer, advanced: advanced)
+                }
+            } catch {
+                preconditionFailure("a copy is written without asking any rank: \(error)")
             }
             monitor.withLock {
                 (outcome, isBusy) = (result, false)

@@ -33,9 +33,11 @@ package enum MemoryCheck {
         {
             limits.append(kilobytes << 10)
         }
-        for (limit, current) in controlGroupFiles() {
-            if let most = lines(of: limit).first.flatMap({ Int($0) }), let used = lines(of: current).first.flatMap({ Int($0) }) {
-                limits.append(max(0, most - used))
+        for group in controlGroups() {
+            if let most = lines(of: group.limit).first.flatMap({ Int($0) }),
+                let used = lines(of: group.use).first.flatMap({ Int($0) })
+            {
+                limits.append(max(0, most - max(0, used - (reclaimable(group) ?? 0))))
             }
         }
         var addressSpace = rlimit()
@@ -46,9 +48,20 @@ package enum MemoryCheck {
         return limits.min()
     }
 
-    /// Limit and use of this process's control group and its parents: version 2, then version 1.
-    private static func controlGroupFiles() -> [(String, String)] {
-        var files: [(String, String)] = []
+    /// Files that tell of a control group.
+    private struct ControlGroup {
+        let limit, use, statistics, inactiveFile: String
+    }
+
+    /// Bytes of a control group's use that are copies of files, which the kernel drops when memory is asked for.
+    private static func reclaimable(_ group: ControlGroup) -> Int? {
+        lines(of: group.statistics).first { $0.hasPrefix(group.inactiveFile + " ") }
+            .flatMap { $0.split(separator: " ").last }.flatMap { Int($0) }
+    }
+
+    /// This process's control group and its parents: version 2, then version 1.
+    private static func controlGroups() -> [ControlGroup] {
+        var groups: [ControlGroup] = []
         for line in lines(of: "/proc/self/cgroup") {
             let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false).map(String.init)
             guard fields.count == 3 else { continue }
@@ -58,15 +71,17 @@ package enum MemoryCheck {
             var path = fields[2]
             while true {
                 let folder = root + (path == "/" ? "" : path)
-                files.append(
-                    isUnified
-                        ? ("\(folder)/memory.max", "\(folder)/memory.current")
-                        : ("\(folder)/memory.limit_in_bytes", "\(folder)/memory.usage_in_bytes"))
+                groups.append(
+                    ControlGroup(
+                        limit: "\(folder)/memory.\(isUnified ? "max" : "limit_in_bytes")",
+                        use: "\(folder)/memory.\(isUnified ? "current" : "usage_in_bytes")",
+                        statistics: "\(folder)/memory.stat",
+                        inactiveFile: isUnified ? "inactive_file" : "total_inactive_file"))
                 guard path != "/", let slash = path.lastIndex(of: "/") else { break }
                 path = slash == path.startIndex ? "/" : String(path[..<slash])
             }
         }
-        return files
+        return groups
     }
 
     private static func lines(of path: String) -> [String] {

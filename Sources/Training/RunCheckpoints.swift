@@ -98,7 +98,7 @@ final class RunCheckpoints {
             score: state.validationStep == step ? state.validation?.jointErrorMillimetres : nil, table: ownership.table,
             faults: injecting)
         guard ownership.isReplicated else {
-            let outcome = write.run(advanced: watchdog.beat) { kind, index, writer in
+            let outcome = try write.run(advanced: watchdog.beat) { kind, index, writer in
                 try stream.collect(kind, parameter: index) {
                     try writer.append($0)
                     watchdog.beat()

@@ -19,13 +19,15 @@ struct RunData {
     ) throws -> RunData {
         guard let path = configuration.data else { return try synthetic(configuration, communicator) }
         let set = try communicator.together { try ICVLDataSet.open(path, rotations: configuration.rotations) }
+        try requireSame(set, path, communicator)
         let missingTraining = try missing(set.training, communicator, watchdog)
         let missingHeldOut = try missing(set.heldOut, communicator, watchdog)
-        let bad = missingTraining + missingHeldOut
-        let badCount = set.malformedCount + bad.count
+        // From here on the ranks know the same, and decide alike.
+        let badCount = set.malformedCount + missingTraining.indices.count + missingHeldOut.indices.count
         var notes = set.notes
         if badCount > 0 {
-            let examples = (set.malformed + bad).prefix(5).map(\.description)
+            let examples = Array(
+                (set.malformed.map(\.description) + missingTraining.examples + missingHeldOut.examples).prefix(mostExamples))
             let more = badCount > examples.count ? ["... and \(badCount - examples.count) more"] : []
             if configuration.onBadSample == .stop {
                 if let only = examples.first, badCount == 1 {
@@ -39,8 +41,8 @@ struct RunData {
             }
             notes += examples.map { "skipped: \($0)" } + more
         }
-        let training = set.training.removing(missingTraining.compactMap(\.index))
-        let heldOut = set.heldOut.removing(missingHeldOut.compactMap(\.index))
+        let training = set.training.removing(missingTraining.indices)
+        let heldOut = set.heldOut.removing(missingHeldOut.indices)
         guard training.count > 0 else {
             throw TrainingFailure("\(path): no training sample can be used; hint: check the frames under Training/Depth")
         }
@@ -68,23 +70,42 @@ struct RunData {
             training: training, heldOut: heldOut, origin: "synthetic hands (no --data was given)", notes: [], skipped: 0)
     }
 
-    /// Samples whose frame is not there; every rank looks at its part.
+    /// Bad samples that are told of one by one.
+    private static let mostExamples = 5
+
+    /// Throws on all ranks when some see other label files: of a file system of their own, say.
+    private static func requireSame(_ set: ICVLDataSet, _ path: String, _ communicator: any Communicator) throws {
+        let own = "\(set.training.count) training samples (fingerprint \(String(set.training.fingerprint, radix: 16))), "
+            + "\(set.heldOut.count) held-out samples (\(String(set.heldOut.fingerprint, radix: 16))), "
+            + "\(set.malformedCount) malformed lines"
+        let all = try communicator.allgather(Array(own.utf8)).map { String(decoding: $0, as: UTF8.self) }
+        guard let other = all.firstIndex(where: { $0 != all[0] }) else { return }
+        throw TrainingFailure(
+            "\(path) is not the same on all ranks: rank 0 sees \(all[0]); rank \(other) sees \(all[other]); "
+                + "hint: give all nodes the same data set")
+    }
+
+    /// Samples whose frame is not there, for a rank at least; the same on all ranks. Every rank looks at its part.
+    /// - Returns: their numbers, and the first of them in words.
     private static func missing(
         _ frames: ICVLFrames, _ communicator: any Communicator, _ watchdog: Watchdog
-    ) throws -> [BadSample] {
+    ) throws -> (indices: [Int], examples: [String]) {
         let own = SampleOrder.shard(rank: communicator.rank, size: communicator.size, batch: frames.count)
-        var found: [Int] = []
+        var found: [BadSample] = []
         // In pieces, as a slow file server may take minutes for all.
         for start in stride(from: own.lowerBound, to: own.upperBound, by: 1000) {
-            found += frames.missingFrames(in: start..<min(start + 1000, own.upperBound)).compactMap(\.index)
+            found += frames.missingFrames(in: start..<min(start + 1000, own.upperBound))
             watchdog.beat()
         }
-        let text = found.map(String.init).joined(separator: " ")
-        let all = try communicator.allgather(Array(text.utf8)).flatMap { bytes in
+        let numbers = found.compactMap(\.index).map(String.init).joined(separator: " ")
+        let indices = try communicator.allgather(Array(numbers.utf8)).flatMap { bytes in
             String(decoding: bytes, as: UTF8.self).split(separator: " ").compactMap { Int($0) }
         }
-        // Described anew on every rank: each has the same label files.
-        return all.flatMap { frames.missingFrames(in: $0..<$0 + 1) }
+        let texts = found.prefix(mostExamples).map(\.description).joined(separator: "\n")
+        let examples = try communicator.allgather(Array(texts.utf8)).flatMap { bytes in
+            String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init)
+        }
+        return (indices, examples)
     }
 
     /// The mean label of the training samples, of at most 10,000 spread evenly: what a network must beat.

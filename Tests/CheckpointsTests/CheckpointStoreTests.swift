@@ -199,9 +199,10 @@ import Testing
         let scratch = try Scratch()
         let store = CheckpointStore(directory: scratch.path, keepNewest: 5)
         for (step, score) in [(1, 3.0), (2, 2), (3, 1)] { try write(store, step: step, score: score) }
-        for _ in 0..<2 {
+        // What was set aside before stays.
+        for prefix in ["aside", "aside-2", "aside-3"] {
             let moved = try store.setAside(newerThan: 1)
-            #expect(moved == [2, 3].map { "\(scratch.path)/aside-\(CheckpointStore.name(ofStep: $0))" })
+            #expect(moved == [2, 3].map { "\(scratch.path)/\(prefix)-\(CheckpointStore.name(ofStep: $0))" })
             #expect(try store.list().map(\.step) == [1])
             #expect(try FileManager.default.destinationOfSymbolicLink(atPath: scratch.file("best")) == "step-00000001")
             for step in 2...3 { try write(store, step: step, score: 0.5) }

@@ -42,6 +42,34 @@ extension CommandLineTests {
             #expect(try folder.contents("0/checkpoints") == folder.contents("1024/checkpoints"))
         }
 
+        /// Runs two ranks on data sets of their own, as nodes with disks of their own may.
+        private func run(_ data: [String], _ arguments: [String]) throws -> Subprocess.Outcome {
+            let settings = Dtrain.small + arguments + ["--run-dir", folder("run")]
+            return try Subprocess.mpirun(
+                ranks: 1,
+                [Dtrain.path] + settings + ["--data", data[0], ":", "-np", "1", Dtrain.path] + settings
+                    + ["--data", data[1]], timeout: 60)
+        }
+
+        @Test(.enabled(if: Dtrain.canRunRanks, Dtrain.noRanks)) func otherLabelsOnAnotherRankAreRefused() throws {
+            let outcome = try run([try folder.dataSet(frames: 60), try folder.dataSet("other", frames: 50)], ["--steps", "2"])
+            #expect(outcome.status == 1 && outcome.stderr.contains("is not the same on all ranks: rank 0 sees 60 training samples"))
+            #expect(outcome.stderr.contains("rank 1 sees 50 training samples"), "\(outcome)")
+        }
+
+        /// Whichever rank lacks a frame, all leave it out, or end with its name.
+        @Test(.enabled(if: Dtrain.canRunRanks, Dtrain.noRanks), arguments: [0, 1]) func aFrameThatOneRankLacks(rank: Int) throws {
+            let data = [try folder.dataSet(), try folder.dataSet("other")]
+            for line in [2, 57] {
+                let name = try BadInput.labels(folder)[line].prefix { $0 != " " }
+                try FileManager.default.removeItem(atPath: "\(data[rank])/Training/Depth/\(name)")
+            }
+            let stopped = try run(data, ["--steps", "2"])
+            #expect(stopped.status == 1 && stopped.stderr.contains("missing file; hint: repair it"), "\(stopped)")
+            let skipped = try run(data, ["--steps", "2", "--on-bad-sample", "skip"])
+            #expect(skipped.status == 0 && skipped.stdout.contains("59 training and 10 held-out frames"), "\(skipped)")
+        }
+
         /// Two malformed labels and a missing frame are left out before step 1; a truncated frame when it is met, in every epoch.
         @Test(.enabled(if: Dtrain.canRunRanks, Dtrain.noRanks)) func skippedSamplesAreLeftOutAlikeOnAnyRanks() throws {
             let data = try folder.dataSet()

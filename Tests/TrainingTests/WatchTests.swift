@@ -111,6 +111,18 @@ struct WatchTests {
         hub.1.exchange()
         other.1.exchange()
         #expect(other.0.progress != heard)
+        // One that writes a checkpoint is waited for on both, until it is done.
+        for (phase, patience) in [(RunPhase.checkpoint, RunPhase.checkpoint.patience), (.forward, 1)] {
+            other.0.enter(.agreeing, step: 9, rank: 3)
+            hub.0.enter(phase, step: 9, rank: 0)
+            for _ in 0..<2 {
+                other.1.exchange()
+                hub.1.exchange()
+            }
+            other.1.exchange()
+            #expect(other.0.patience == patience)
+        }
+        #expect(RunPhase.checkpoint.patience > 1)
         // And when nothing does, nothing seems to.
         let still = other.0.progress
         for _ in 0..<3 {

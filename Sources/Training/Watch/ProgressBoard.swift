@@ -41,7 +41,9 @@ package final class ProgressBoard: @unchecked Sendable {
         let speaker = Atomic<Int>(0)
         /// Progress that other nodes told of.
         let elsewhere = Atomic<Int>(0)
-        let padding: (Int, Int, Int, Int, Int, Int) = (0, 0, 0, 0, 0, 0)
+        /// The patience that their phases ask for, thousandths.
+        let patienceElsewhere = Atomic<Int>(0)
+        let padding: (Int, Int, Int, Int, Int) = (0, 0, 0, 0, 0)
     }
 
     package let ranks: Int
@@ -132,14 +134,17 @@ package final class ProgressBoard: @unchecked Sendable {
 
     /// The longest patience that the phases of the ranks that are heard of ask for.
     package var patience: Double {
-        (0..<ranks).reduce(1) { longest, rank in
+        (0..<ranks).reduce(max(1, Double(header.pointee.patienceElsewhere.load(ordering: .relaxed)) / 1000)) { longest, rank in
             let standing = self[rank]
             return standing.beats == 0 ? longest : max(longest, standing.phase.patience)
         }
     }
 
-    /// Sets the progress that other nodes told of.
-    package func hear(_ progress: Int) { header.pointee.elsewhere.store(progress, ordering: .relaxed) }
+    /// Sets the progress that other nodes told of, and the patience that their phases ask for.
+    package func hear(_ progress: Int, patience: Double = 1) {
+        header.pointee.elsewhere.store(progress, ordering: .relaxed)
+        header.pointee.patienceElsewhere.store(Int((min(patience, 1e6) * 1000).rounded()), ordering: .relaxed)
+    }
 
     /// Whether this rank, as the first of its node, is to print why the run ends.
     package func claimSpeech(rank: Int) -> Bool {

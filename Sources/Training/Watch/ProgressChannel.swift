@@ -105,9 +105,10 @@ package final class ProgressChannel: @unchecked Sendable {
         guard let first = words.first else { return }
         if isHub, first == token, (words.count - 1) % 4 == 0 {
             for start in stride(from: 1, to: words.count, by: 4) { takeRecord(words[start..<start + 4]) }
-            send([~token, UInt64(bitPattern: Int64(board.progress))], to: sender)
-        } else if !isHub, first == ~token, words.count == 2 {
-            board.hear(Int(Int64(bitPattern: words[1])))
+            send([~token, UInt64(bitPattern: Int64(board.progress)), board.patience.bitPattern], to: sender)
+        } else if !isHub, first == ~token, words.count == 3 {
+            let patience = Double(bitPattern: words[2])
+            board.hear(Int(Int64(bitPattern: words[1])), patience: patience >= 1 ? patience : 1)
         }
     }
 
