@@ -58,7 +58,7 @@ end_attack() {
 trap end_attack EXIT
 trap 'exit 130' INT TERM
 
-kills=0 writing=0 number=0
+kills=0 writing=0 locked=0 number=0
 # A round takes seconds; one that takes this long hangs.
 limit=${DTRAIN_ATTACK_LIMIT:-120}
 # Rounds at once: mostly they wait, for the disk and for mpirun's own delays.
@@ -106,6 +106,7 @@ end_one_round() {
                 stop) if ((value > ${longest_stop[$attack]:-0})); then longest_stop[$attack]=$value; fi ;;
                 kills) kills=$((kills + value)) ;;
                 writing) writing=$((writing + value)) ;;
+                locked) locked=$((locked + value)) ;;
             esac
         done <"$round/figures"
     fi
@@ -145,5 +146,6 @@ for attack in "${attacks[@]}"; do
     row "${attack//_/ }" "${rounds[$attack]:-0}" "${survived[$attack]:-0}" "${lost[$attack]:-}" \
         "$(seconds "${longest_end[$attack]:-}")" "$(seconds "${longest_stop[$attack]:-}")" "$result"
 done
+((locked == 0)) || say "mpirun locked itself up $locked times after all ranks had ended (Open MPI's own fault), and was killed"
 say "$kills kills, $writing of them found a checkpoint being written or removed; $number rounds in $SECONDS s, seed $seed"
 exit "$verdict"

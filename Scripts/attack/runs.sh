@@ -111,12 +111,25 @@ ended() {
     wait "$launcher" || status=$?
 }
 
-# all_gone SINCE NAME PID...: waits until none of the processes is left, and records how long that took.
+# all_gone SINCE NAME PID...: waits until none of the processes, and no launcher, is left; records how long that took.
 all_gone() {
     local since=$1 name=$2 pid
     shift 2
     for pid in "$@"; do
-        while is_alive "$pid"; do sleep 0.005; done
+        [[ $pid == "$launcher" && $pid != "${rank_pids[0]:-}" ]] || while is_alive "$pid"; do sleep 0.005; done
+    done
+    # When a rank dies in its first moments, Open MPI's mpirun may lock itself up at its own end (4.1.4: PMIx_server_finalize
+    # waits for a lock for ever). All of dtrain is gone then.
+    read_clock
+    local patience=$((now + 10000))
+    while is_alive "$launcher"; do
+        read_clock
+        if ((now > patience)); then
+            kill -KILL "$launcher"
+            record locked 1
+            return
+        fi
+        sleep 0.005
     done
     read_clock
     record "$name" $((now - since))

@@ -1,13 +1,14 @@
 import Tensors
 
-/// Room for a copy of weights and moments, made at the first checkpoint and kept: its pages are dear only once.
+/// Room for a copy of weights and moments, made once and kept: its pages are dear only once.
 final class CheckpointCopy {
     /// Left to the others on the node beyond the copy itself, bytes.
     private static let reserve = 256 << 20
     private static let block = 1 << 20
 
     private let table: ParameterTable
-    private let arena: Arena
+    /// Its pages should be made present before the first copy is taken.
+    let arena: Arena
     private let parameters: UnsafeMutablePointer<Float>
     private let firstMoments: UnsafeMutablePointer<Float>
     private let secondMoments: UnsafeMutablePointer<Float>

@@ -8,9 +8,13 @@ final class CheckpointWriter: @unchecked Sendable {
     /// The thread rests so many times as long as it worked, as long as nobody waits for it: checksums and copies into the page cache
     /// take the memory and a core from the steps, whatever the thread's priority.
     private static let rest = 15.0
+    /// The same while it makes pages present.
+    private static let populationRest = 3.0
 
     private let monitor = Monitor()
     private var job: (write: CheckpointWrite, tensors: CheckpointTensors)?
+    /// Memory to be made present while there is nothing to write, and the next piece of it.
+    private var unused: (arena: Arena, piece: Int)?
     private var outcome: CheckpointWrite.Outcome?
     private var isBusy = false
     private var isEnding = false
@@ -48,6 +52,14 @@ final class CheckpointWriter: @unchecked Sendable {
         }
     }
 
+    /// Makes an arena's pages present while there is nothing to write, at leisure.
+    func populate(_ arena: Arena) {
+        monitor.withLock {
+            unused = (arena, 0)
+            monitor.broadcast()
+        }
+    }
+
     /// What came of the last one, once, when it has ended.
     func takeOutcome() -> CheckpointWrite.Outcome? {
         monitor.withLock {
@@ -76,14 +88,45 @@ final class CheckpointWriter: @unchecked Sendable {
         }
     }
 
+    private enum Work {
+        case write(CheckpointWrite, CheckpointTensors)
+        case populate(Arena, Int)
+        case nothing
+    }
+
+    private func nextWork() -> Work {
+        monitor.withLock {
+            while true {
+                if let next = job {
+                    job = nil
+                    return .write(next.write, next.tensors)
+                }
+                if isEnding { return .nothing }
+                if let next = unused, next.piece < next.arena.pieces {
+                    unused!.piece += 1
+                    return .populate(next.arena, next.piece)
+                }
+                unused = nil
+                monitor.wait()
+            }
+        }
+    }
+
     private func serve() {
         while true {
-            let next: (write: CheckpointWrite, tensors: CheckpointTensors)? = monitor.withLock {
-                while job == nil && !isEnding { monitor.wait() }
-                defer { job = nil }
-                return job
+            let next: (write: CheckpointWrite, tensors: CheckpointTensors)
+            switch nextWork() {
+            case .nothing: return
+            case .populate(let arena, let piece):
+                let start = Stopwatch.now
+                arena.populate(piece)
+                let end = Stopwatch.now + Self.populationRest * (Stopwatch.now - start)
+                monitor.withLock {
+                    while job == nil && !isEnding && Stopwatch.now < end { monitor.wait(seconds: end - Stopwatch.now) }
+                }
+                continue
+            case .write(let write, let tensors): next = (write, tensors)
             }
-            guard let next else { return }
             var began = Stopwatch.now
             func advanced() {
                 let end = Stopwatch.now + Self.rest * (Stopwatch.now - began)

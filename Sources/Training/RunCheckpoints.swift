@@ -126,16 +126,26 @@ final class RunCheckpoints {
             failures == 0 ? nil : lastFailure.map { "the last checkpoint could not be written: \($0)" })
     }
 
+    /// Makes room for the copies from which checkpoints will be written beside training, so that the first need not wait for it.
+    func prepareCopies() {
+        guard let writer, ownership.isReplicated, let arena = room(for: network.table)?.arena else { return }
+        writer.populate(arena)
+    }
+
     private func copied(_ tensors: CheckpointTensors) -> CheckpointTensors? {
+        room(for: tensors.table)?.take(tensors, team: team)
+    }
+
+    private func room(for table: ParameterTable) -> CheckpointCopy? {
         if copy == nil && !hasNoMemory {
-            copy = faults.has(.shortMemory) ? nil : CheckpointCopy(table: tensors.table)
+            copy = faults.has(.shortMemory) ? nil : CheckpointCopy(table: table)
             hasNoMemory = copy == nil
             if hasNoMemory {
                 news.append(
                     "note: memory is short for a copy of the weights, so training waits while a checkpoint is written")
             }
         }
-        return copy?.take(tensors, team: team)
+        return copy
     }
 
     private func note(_ outcome: CheckpointWrite.Outcome) {
