@@ -8,8 +8,6 @@ final class CheckpointWriter: @unchecked Sendable {
     /// The thread rests so many times as long as it worked, as long as nobody waits for it: checksums and copies into the page cache
     /// take the memory and a core from the steps, whatever the thread's priority.
     private static let rest = 15.0
-    /// The same while it makes pages present.
-    private static let populationRest = 3.0
 
     private let monitor = Monitor()
     private var job: (write: CheckpointWrite, tensors: CheckpointTensors)?
@@ -118,12 +116,8 @@ final class CheckpointWriter: @unchecked Sendable {
             switch nextWork() {
             case .nothing: return
             case .populate(let arena, let piece):
-                let start = Stopwatch.now
+                // Without rests: a second's work in all, and the thread's priority lets the steps go first.
                 arena.populate(piece)
-                let end = Stopwatch.now + Self.populationRest * (Stopwatch.now - start)
-                monitor.withLock {
-                    while job == nil && !isEnding && Stopwatch.now < end { monitor.wait(seconds: end - Stopwatch.now) }
-                }
                 continue
             case .write(let write, let tensors): next = (write, tensors)
             }
