@@ -165,7 +165,7 @@ package final class Trainer {
         // Permission to change something is given once.
         written.allowChange = .none
         try begin { try configurationText(written) }
-        if !advice.predictions.isEmpty {
+        if !resumes && !advice.predictions.isEmpty {
             write([
                 ("step", .integer(step)), ("exchange", .text(resolved.exchange.rawValue)),
                 ("predicted", .object(advice.predictions.map { ($0.kind.rawValue, $0.metrics) })),
