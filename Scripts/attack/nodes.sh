@@ -44,8 +44,15 @@ lose_node() {
         *) "$cluster_scripts/link" node2 down ;;
     esac
     read_clock
-    all_gone "$now" end "${pids[@]}"
-    [[ $how != silent ]] || kill -KILL "$launcher"
+    local since=$now
+    if [[ $how == silent ]]; then
+        processes_gone "${pids[@]}"
+        read_clock
+        record end $((now - since))
+        kill -KILL "$launcher"
+    else
+        all_gone "$since" end "${pids[@]}"
+    fi
     ended
     ((status != 0)) || broken "exit status 0 after the loss of a node; see $log"
     [[ $how != silent ]] || expect_words 'no progress for' 'hint:'

@@ -113,11 +113,9 @@ ended() {
 
 # all_gone SINCE NAME PID...: waits until none of the processes, and no launcher, is left; records how long that took.
 all_gone() {
-    local since=$1 name=$2 pid
+    local since=$1 name=$2
     shift 2
-    for pid in "$@"; do
-        [[ $pid == "$launcher" && $pid != "${rank_pids[0]:-}" ]] || while is_alive "$pid"; do sleep 0.005; done
-    done
+    processes_gone "$@"
     # When a rank dies in its first moments, Open MPI's mpirun may lock itself up at its own end (4.1.4: PMIx_server_finalize
     # waits for a lock for ever). All of dtrain is gone then.
     read_clock
@@ -133,6 +131,14 @@ all_gone() {
     done
     read_clock
     record "$name" $((now - since))
+}
+
+# processes_gone PID...: waits until none of them is left, a launcher that is no rank apart.
+processes_gone() {
+    local pid
+    for pid in "$@"; do
+        [[ $pid == "$launcher" && $pid != "${rank_pids[0]:-}" ]] || while is_alive "$pid"; do sleep 0.005; done
+    done
 }
 
 # expect_success: the last run ended well.
