@@ -4,8 +4,8 @@ import Tensors
 
 /// Predicts what a training step takes with each exchange, from bytes, rates and counts alone.
 ///
-/// Between nodes collectives go by rings: of n nodes each sends 2 (n-1)/n of a buffer in a sum, in 2 (n-1) messages, whatever
-/// its number of ranks. Within a node a sum's rate is a measured one. What is computed beside the communication is counted
+/// Buckets travel at a measured rate where there is one. Elsewhere collectives between nodes go by rings: of n nodes each sends
+/// 2 (n-1)/n of a buffer in a sum, in 2 (n-1) messages, whatever its number of ranks; within a node a sum's rate is measured. What is computed beside the communication is counted
 /// once. Nothing here depends on a clock, so equal inputs give equal predictions on all ranks.
 package struct CostModel: Sendable {
     /// What a step takes with one exchange.
@@ -85,13 +85,11 @@ package struct CostModel: Sendable {
     // MARK: Collectives
 
     /// Seconds of a sum of `bytes` over all ranks, in `messages` buffers. A reduce-scatter or an allgather takes half.
-    /// - Parameters:
-    ///   - wireShare: bytes on the wire for a byte of the buffers.
-    ///   - within: bytes of a buffer a second within a node; nil: of a sum.
-    package func sum(bytes: Double, messages: Double, wireShare: Double = 1, within: Double? = nil) -> Double {
+    /// - Parameter wireShare: bytes on the wire for a byte of the buffers.
+    package func sum(bytes: Double, messages: Double, wireShare: Double = 1) -> Double {
         var seconds = 0.0
         if shape.ranksOfNode > 1 {
-            seconds += bytes / (within ?? links.sumWithin) + messages * 2 * links.latencyWithin
+            seconds += bytes / links.sumWithin + messages * 2 * links.latencyWithin
         }
         if shape.nodes > 1 {
             seconds += 2 * (nodes - 1) / nodes * bytes * wireShare / links.bandwidthBetween
@@ -111,18 +109,21 @@ package struct CostModel: Sendable {
 
     /// Gradients by buckets: averaged, or reduced to their owners and handed out again, beside the making of the next ones.
     private func bucketed(_ kind: ExchangeKind, adamShare: Double) -> Prediction {
-        let large = sum(
-            bytes: largeBytes, messages: buckets, wireShare: wireShare, within: kind == .sharded ? links.partsWithin : nil)
+        let large =
+            (kind == .sharded ? links.bucketParts : links.bucketSums).map { largeBytes / $0 }
+            ?? sum(bytes: largeBytes, messages: buckets, wireShare: wireShare)
         let small = sum(bytes: smallBytes, messages: 1)
         let forward = samplesOnly(shard) + weights * rates.product * shard / 3
         let adam = weights * rates.adam
+        // Handing out changes instead of weights: three passes more over the own ones, one over all, by their bytes beside Adam's 28.
+        let changes = kind == .sharded && wireShare < 1 ? adam * (24 / ranks + 12) / 28 : 0
+        let updates = adam * adamShare + changes
         let tiles = weights * (rates.product * shard * 2 / 3 + rates.storedWeight) - adam
         let threads = Double(shape.threads)
         // The main thread sends, the others make tiles; nothing is sent before the first bucket is made.
         let beside = threads > 1 ? max(tiles / buckets + large, tiles + large / threads) : tiles + large
         return Prediction(
-            kind: kind, seconds: forward + beside + adam * adamShare + small,
-            compute: forward + tiles + adam * adamShare, exchange: large + small,
+            kind: kind, seconds: forward + beside + updates + small, compute: forward + tiles + updates, exchange: large + small,
             bytes: 2 * others * (largeBytes * wireShare + smallBytes))
     }
 

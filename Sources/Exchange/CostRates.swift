@@ -28,19 +28,23 @@ package struct LinkRates: Sendable, Equatable, Codable {
     package var bandwidthWithin: Double
     /// Bytes of a buffer that the ranks of a node sum in a second.
     package var sumWithin: Double
-    /// Bytes of a buffer that they reduce to its owners, and then join again, in a second.
-    package var partsWithin: Double
+    /// Bytes of gradients that all ranks sum in a second, by buckets and as the run has them travel; nil: not measured, as of a
+    /// cluster that is not at hand.
+    package var bucketSums: Double?
+    /// The same of buckets that are reduced to their owners, and then joined again.
+    package var bucketParts: Double?
 
     package init(
         latencyBetween: Double, latencyWithin: Double, bandwidthBetween: Double, bandwidthWithin: Double, sumWithin: Double,
-        partsWithin: Double
+        bucketSums: Double? = nil, bucketParts: Double? = nil
     ) {
         self.latencyBetween = latencyBetween
         self.latencyWithin = latencyWithin
         self.bandwidthBetween = bandwidthBetween
         self.bandwidthWithin = bandwidthWithin
         self.sumWithin = sumWithin
-        self.partsWithin = partsWithin
+        self.bucketSums = bucketSums
+        self.bucketParts = bucketParts
     }
 }
 

@@ -4,18 +4,22 @@ import Tensors
 /// Measures what the ways between ranks carry, by a few messages of each kind.
 package struct LinkProbe {
     private let communicator: any Communicator
+    private let wire: WireFormat
     private let place: NodePlace
 
-    package init(communicator: any Communicator) {
+    /// - Parameter wire: how the buckets of gradients will travel.
+    package init(communicator: any Communicator, wire: WireFormat = .fp32) {
         self.communicator = communicator
+        self.wire = wire
         place = communicator.place
     }
 
     /// Floats of the first messages; where they are fast, larger ones follow, as large as a bucket.
     private static let small = 1 << 18
     private static let large = BucketCut.standardCount
-    /// How often the larger ones are sent; the median counts.
+    /// How often the larger ones are sent, at the most, while that takes no longer than this, seconds; the median counts.
     private static let repeats = 5
+    private static let enough = 0.5
     /// Seconds beyond which no larger message is tried.
     private static let patience = 0.05
 
@@ -33,8 +37,7 @@ package struct LinkProbe {
             to: peer((place.node + 1) % nodes, place.localRank), from: peer((place.node + nodes - 1) % nodes, place.localRank))
         let ranksOfNode = (communicator.size + nodes - 1) / nodes
         var rates = LinkRates(
-            latencyBetween: 0, latencyWithin: 0, bandwidthBetween: .infinity, bandwidthWithin: .infinity, sumWithin: .infinity,
-            partsWithin: .infinity)
+            latencyBetween: 0, latencyWithin: 0, bandwidthBetween: .infinity, bandwidthWithin: .infinity, sumWithin: .infinity)
         if ranksOfNode > 1 {
             rates.latencyWithin = try latency(within)
             let (count, seconds) = try timed { try shift($0, within) }
@@ -46,25 +49,31 @@ package struct LinkProbe {
             // All ranks of a node send over its link at once.
             rates.bandwidthBetween = Double(count * 4 * ranksOfNode) / seconds
         }
-        if ranksOfNode > 1 {
-            // As buckets lie, where memory is shared.
-            let shared = try communicator.sharedBuffer(count: Self.large)
-            // As weights lie.
-            let arena = try Arena(capacity: 2 * Arena.bytes(Float.self, count: Self.large))
-            let (own, whole) = (arena.carve(Float.self, count: Self.large), arena.carve(Float.self, count: Self.large))
-            for buffer in [own, whole] { buffer.initialize(repeating: 0) }
-            rates.sumWithin = nodeRate(try timed { try sum(shared ?? own, $0) }, rates)
-            rates.partsWithin = nodeRate(try timed { try parts(shared ?? own, whole, $0) }, rates)
-            try communicator.giveBack(shared)
+        // As buckets lie, where memory is shared, and as weights lie.
+        let shared = try communicator.sharedBuffer(count: Self.large)
+        let arena = try Arena(capacity: 2 * Arena.bytes(Float.self, count: Self.large))
+        let (own, whole) = (arena.carve(Float.self, count: Self.large), arena.carve(Float.self, count: Self.large))
+        for buffer in [own, whole] { buffer.initialize(repeating: 0) }
+        let bucket = shared ?? own
+        func rate(_ body: (Int) throws -> Double) throws -> (bytes: Double, seconds: Double) {
+            let (count, seconds) = try timed(body)
+            return (Double(count * 4), seconds)
         }
+        let sums = try rate { try sum(bucket, $0, wire) }
+        rates.bucketSums = sums.bytes / sums.seconds
+        if ranksOfNode > 1 {
+            rates.sumWithin = nodeRate(wire == .fp32 ? sums : try rate { try sum(bucket, $0, .fp32) }, rates)
+        }
+        let joined = try rate { try parts(bucket, whole, $0) }
+        rates.bucketParts = joined.bytes / joined.seconds
+        try communicator.giveBack(shared)
         return rates
     }
 
     /// The nodes' own rate of a sum: what is not the links' share of its time; a tenth at least, as both are measured.
-    private func nodeRate(_ sum: (count: Int, seconds: Double), _ rates: LinkRates) -> Double {
-        let bytes = Double(sum.count * 4)
-        let travelling = 2 * Double(place.nodes - 1) / Double(place.nodes) * bytes / rates.bandwidthBetween
-        return bytes / max(sum.seconds - travelling, sum.seconds / 10)
+    private func nodeRate(_ sum: (bytes: Double, seconds: Double), _ rates: LinkRates) -> Double {
+        let travelling = 2 * Double(place.nodes - 1) / Double(place.nodes) * sum.bytes / rates.bandwidthBetween
+        return sum.bytes / max(sum.seconds - travelling, sum.seconds / 10)
     }
 
     /// Whom a rank sends to, and whom it receives from; nil where nodes have different numbers of ranks.
@@ -85,7 +94,9 @@ package struct LinkProbe {
         let seconds = try body(Self.small)
         guard seconds < Self.patience else { return (Self.small, seconds) }
         _ = try body(Self.large)
-        return (Self.large, try (0..<Self.repeats).map { _ in try body(Self.large) }.sorted()[Self.repeats / 2])
+        var times = [try body(Self.large)]
+        while times.count < Self.repeats && times[0] * Double(times.count) < Self.enough { times.append(try body(Self.large)) }
+        return (Self.large, times.sorted()[times.count / 2])
     }
 
     /// Every rank sends `count` floats along a ring; the slowest rank's seconds.
@@ -103,8 +114,8 @@ package struct LinkProbe {
         }
     }
 
-    private func sum(_ values: UnsafeMutableBufferPointer<Float>, _ count: Int) throws -> Double {
-        try slowest { try communicator.sum(UnsafeMutableBufferPointer(rebasing: values[..<count])) }
+    private func sum(_ values: UnsafeMutableBufferPointer<Float>, _ count: Int, _ wire: WireFormat) throws -> Double {
+        try slowest { try communicator.sum(UnsafeMutableBufferPointer(rebasing: values[..<count]), wire: wire) }
     }
 
     /// A reduce-scatter, and the joining of as much in memory that is the rank's own.
@@ -115,9 +126,10 @@ package struct LinkProbe {
         let own = UnsafeMutableBufferPointer(
             rebasing: whole[part(communicator.rank, of: communicator.size, total: count)])
         return try slowest {
-            try communicator.reduceScatterSum(UnsafeBufferPointer(rebasing: values[..<count]), counts: counts, into: own)
+            try communicator.reduceScatterSum(UnsafeBufferPointer(rebasing: values[..<count]), counts: counts, into: own, wire: wire)
             try communicator.allgather(
-                UnsafeBufferPointer(own), counts: counts, into: UnsafeMutableBufferPointer(rebasing: whole[..<count]))
+                UnsafeBufferPointer(own), counts: counts, into: UnsafeMutableBufferPointer(rebasing: whole[..<count]),
+                wire: wire)
         }
     }
 

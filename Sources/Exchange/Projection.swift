@@ -53,7 +53,7 @@ package struct Projection: Sendable {
             network: network, batch: batch, shape: RankShape(ranks: ranks, nodes: ranks, threads: threads),
             links: LinkRates(
                 latencyBetween: latency, latencyWithin: 0, bandwidthBetween: gigabits * 1e9 / 8 * Self.payload,
-                bandwidthWithin: .infinity, sumWithin: .infinity, partsWithin: .infinity),
+                bandwidthWithin: .infinity, sumWithin: .infinity),
             rates: rates, activeShare: activeShare)
     }
 }

@@ -16,6 +16,9 @@ struct CheckpointTensors: @unchecked Sendable {
     /// Values handed on at a time: progress is noted, and the writer paces itself, in between.
     private static let piece = 1 << 18
 
+    /// How often all tensors of a checkpoint, weights and both moments, advance.
+    var pieces: Int { 3 * table.parameters.reduce(0) { $0 + ($1.count + Self.piece - 1) / Self.piece } }
+
     /// Hands the values of the table's parameter `index` to a file.
     func append(
         _ kind: Ownership.Kind, _ index: Int, to writer: SafetensorsWriter, advanced: () -> Void

@@ -6,11 +6,14 @@ import Tensors
 /// `@unchecked Sendable`: the monitor guards every mutable member.
 final class CheckpointWriter: @unchecked Sendable {
     /// The thread rests so many times as long as it worked, as long as nobody waits for it: checksums and copies into the page cache
-    /// take the memory and a core from the steps, whatever the thread's priority.
+    /// take the memory and a core from the steps, whatever the thread's priority. Less where the next checkpoint comes sooner.
     private static let rest = 15.0
+    /// The share of the time until the next checkpoint by which all pieces are to be written; what the disk then needs comes after.
+    private static let shareOfInterval = 0.6
 
     private let monitor = Monitor()
-    private var job: (write: CheckpointWrite, tensors: CheckpointTensors)?
+    private typealias Job = (write: CheckpointWrite, tensors: CheckpointTensors, deadline: Double)
+    private var job: Job?
     /// Memory to be made present while there is nothing to write, and the next piece of it.
     private var unused: (arena: Arena, piece: Int)?
     private var outcome: CheckpointWrite.Outcome?
@@ -27,8 +30,8 @@ final class CheckpointWriter: @unchecked Sendable {
     init(processors: [Int]) throws {
         thread = try ThreadGroup(count: 1) { [unowned self] _ in
             Processors.restrict(to: processors)
-            // A tenth of a core's share where all cores compute: on Linux this is the calling thread's own.
-            setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 10)
+            // A fifth of a core's share where all cores compute: on Linux this is the calling thread's own.
+            setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 6)
             serve()
         }
     }
@@ -42,10 +45,11 @@ final class CheckpointWriter: @unchecked Sendable {
     }
 
     /// Begins to write; the writer must be idle, and the tensors must stay as they are until the outcome is there.
-    func start(_ write: CheckpointWrite, of tensors: CheckpointTensors) {
+    /// - Parameter interval: seconds until the next checkpoint, as far as can be told; the writing is to be done by then.
+    func start(_ write: CheckpointWrite, of tensors: CheckpointTensors, interval: Double) {
         monitor.withLock {
             precondition(!isBusy, "one checkpoint at a time")
-            (job, isBusy) = ((write, tensors), true)
+            (job, isBusy) = ((write, tensors, Stopwatch.now + Self.shareOfInterval * interval), true)
             monitor.broadcast()
         }
     }
@@ -87,7 +91,7 @@ final class CheckpointWriter: @unchecked Sendable {
     }
 
     private enum Work {
-        case write(CheckpointWrite, CheckpointTensors)
+        case write(Job)
         case populate(Arena, Int)
         case nothing
     }
@@ -97,7 +101,7 @@ final class CheckpointWriter: @unchecked Sendable {
             while true {
                 if let next = job {
                     job = nil
-                    return .write(next.write, next.tensors)
+                    return .write(next)
                 }
                 if isEnding { return .nothing }
                 if let next = unused, next.piece < next.arena.pieces {
@@ -112,18 +116,22 @@ final class CheckpointWriter: @unchecked Sendable {
 
     private func serve() {
         while true {
-            let next: (write: CheckpointWrite, tensors: CheckpointTensors)
+            let next: Job
             switch nextWork() {
             case .nothing: return
             case .populate(let arena, let piece):
                 // Without rests: a second's work in all, and the thread's priority lets the steps go first.
                 arena.populate(piece)
                 continue
-            case .write(let write, let tensors): next = (write, tensors)
+            case .write(let job): next = job
             }
             var began = Stopwatch.now
+            var pieces = next.tensors.pieces
             func advanced() {
-                let end = Stopwatch.now + Self.rest * (Stopwatch.now - began)
+                let now = Stopwatch.now
+                pieces = max(pieces - 1, 1)
+                let spare = (next.deadline - now) / Double(pieces) - (now - began)
+                let end = now + min(Self.rest * (now - began), spare)
                 monitor.withLock {
                     progress += 1
                     while !isAwaited && !isEnding && Stopwatch.now < end { monitor.wait(seconds: end - Stopwatch.now) }

@@ -97,8 +97,9 @@ struct ExchangeAdvice {
         return CostModel(
             network: network, batch: configuration.batchSize,
             shape: RankShape(ranks: communicator.size, nodes: communicator.place.nodes, threads: Int(-values[7])),
-            wireShare: Double(configuration.wire.stride) / 4, links: try LinkProbe(communicator: communicator).measure(),
-            rates: rates, activeShare: values[6])
+            wireShare: Double(configuration.wire.stride) / 4,
+            links: try LinkProbe(communicator: communicator, wire: configuration.wire).measure(), rates: rates,
+            activeShare: values[6])
     }
 
     /// Strips of some of the data set's frames, as input, and the share of the pooled values that are not background. A frame

@@ -44,6 +44,8 @@ final class RunCheckpoints {
     private var failures = 0
     private var lastFailure: CheckpointError?
     private var news: [String] = []
+    /// When the last checkpoint was taken, or training began: the next will be due after as long.
+    private var lastSave = Stopwatch.now
 
     /// - Parameter writer: on rank 0.
     init(
@@ -112,7 +114,8 @@ final class RunCheckpoints {
             table: network.table, parameters: network.parameters, firstMoments: adam.firstMoments,
             secondMoments: adam.secondMoments)
         let copied = isLast ? nil : copied(own)
-        writer.start(write, of: copied ?? own)
+        writer.start(write, of: copied ?? own, interval: start - lastSave)
+        lastSave = start
         if copied == nil { writer.wait { watchdog.beat() } }
         return Pause(seconds: Stopwatch.now - start, waited: waited, isInBackground: copied != nil)
     }
@@ -128,6 +131,7 @@ final class RunCheckpoints {
 
     /// Makes room for the copies from which checkpoints will be written beside training, so that the first need not wait for it.
     func prepareCopies() {
+        lastSave = Stopwatch.now
         guard let writer, ownership.isReplicated, let arena = room(for: network.table)?.arena else { return }
         writer.populate(arena)
     }

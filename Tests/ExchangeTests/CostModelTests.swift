@@ -6,8 +6,7 @@ import Testing
 struct CostModelTests {
     private static let seed = NetworkConfiguration()
     private static let noLinks = LinkRates(
-        latencyBetween: 0, latencyWithin: 0, bandwidthBetween: .infinity, bandwidthWithin: .infinity, sumWithin: .infinity,
-        partsWithin: .infinity)
+        latencyBetween: 0, latencyWithin: 0, bandwidthBetween: .infinity, bandwidthWithin: .infinity, sumWithin: .infinity)
     private static let rates = ComputeRates(
         convolution: 1e-3, output: 1e-4, product: 1e-10, immediateWeight: 2e-9, storedWeight: 5e-9, adam: 2e-9)
     private static let weights = 153_600.0 * 1024
@@ -52,8 +51,7 @@ struct CostModelTests {
     }
 
     private static let roundLinks = LinkRates(
-        latencyBetween: 5e-5, latencyWithin: 1e-6, bandwidthBetween: 1e8, bandwidthWithin: 2e9, sumWithin: 5e9,
-        partsWithin: 4e9)
+        latencyBetween: 5e-5, latencyWithin: 1e-6, bandwidthBetween: 1e8, bandwidthWithin: 2e9, sumWithin: 5e9)
     private static let sumCases = [
         Case(ranks: 1, nodes: 1, bytes: 1e6, messages: 1, seconds: 0),
         // Within a node at the sum's rate: 0.2 ms, and 2 messages.
@@ -70,11 +68,12 @@ struct CostModelTests {
         expect(model.sum(bytes: wanted.bytes, messages: wanted.messages), wanted.seconds)
     }
 
-    /// 629.1 MB at 5 GB/s as sums, at 4 GB/s as parts; the rest of the step alike but for Adam.
-    @Test func partsHaveARateOfTheirOwn() {
-        var links = Self.noLinks
-        (links.sumWithin, links.partsWithin) = (5e9, 4e9)
-        let model = Self.model(ranks: 2, nodes: 1, links: links)
+    /// 629.1 MB at 5 GB/s as sums, at 4 GB/s as parts, both measured, whatever the links; the small parameters' by formula.
+    @Test(arguments: [1, 2]) func measuredBucketsCount(nodes: Int) {
+        var links = Self.roundLinks
+        (links.latencyWithin, links.latencyBetween, links.bandwidthBetween) = (0, 0, nodes == 1 ? .infinity : 5e9)
+        (links.bucketSums, links.bucketParts) = (5e9, 4e9)
+        let model = Self.model(ranks: 2, nodes: nodes, links: links)
         expect(model.prediction(.allreduce)?.exchange, (Self.weights * 4 + Self.smallBytes) / 5e9)
         expect(model.prediction(.sharded)?.exchange, Self.weights * 4 / 4e9 + Self.smallBytes / 5e9)
     }
@@ -105,6 +104,14 @@ struct CostModelTests {
             expect(prediction.seconds, prediction.compute)
             #expect(prediction.exchange == 0)
         }
+    }
+
+    /// Changes in bf16: 24 bytes more of each own weight and 12 of every one, where Adam moves 28 in 2 ns.
+    @Test(arguments: [2, 4]) func changesTakePassesOfTheirOwn(ranks: Int) {
+        let (whole, halved) = (Self.model(ranks: ranks, nodes: 1), Self.model(ranks: ranks, nodes: 1, wireShare: 0.5))
+        let more = halved.prediction(.sharded)!.compute - whole.prediction(.sharded)!.compute
+        expect(more, Self.weights * 2e-9 * (24 / Double(ranks) + 12) / 28)
+        expect(halved.prediction(.allreduce)?.compute, whole.prediction(.allreduce)!.compute)
     }
 
     @Test func aSecondThreadHidesTheExchangeBehindTheTiles() {
