@@ -49,7 +49,7 @@ lose_node() {
         processes_gone "${pids[@]}"
         read_clock
         record end $((now - since))
-        kill -KILL "$launcher"
+        kill -KILL "$launcher" 2>/dev/null || true
     else
         all_gone "$since" end "${pids[@]}"
     fi

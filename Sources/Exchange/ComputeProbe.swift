@@ -64,12 +64,22 @@ package struct ComputeProbe {
     /// - Parameter begin: called before each measurement, so that ranks that share processors measure at the same time.
     /// - Throws: what `begin` throws.
     package func measure(begin: () throws -> Void) throws -> ComputeRates {
-        let immediate = try bench.time(samples: few, storing: false, repeats: Self.repeats, begin: begin)
-        let larger =
-            many > few ? try bench.time(samples: many, storing: false, repeats: Self.repeats, begin: begin) : immediate
-        let stored = try bench.time(samples: few, storing: true, repeats: Self.repeats, begin: begin)
-        try begin()
-        let adam = bench.timeAdam(repeats: Self.repeats)
+        // Round by round: a neighbour's burst on a shared machine hits some rounds of each, and the median is of the others.
+        var rounds: [(few: Bench.Times, many: Bench.Times, stored: Bench.Times, adam: Double)] = []
+        for _ in 0..<Self.repeats {
+            let immediate = try bench.time(samples: few, storing: false, begin: begin)
+            let larger = many > few ? try bench.time(samples: many, storing: false, begin: begin) : immediate
+            let stored = try bench.time(samples: few, storing: true, begin: begin)
+            try begin()
+            rounds.append((immediate, larger, stored, bench.timeAdam()))
+        }
+        func median<Value>(_ value: (Int) -> Value, by seconds: (Value) -> Double) -> Value {
+            rounds.indices.map(value).sorted { seconds($0) < seconds($1) }[rounds.count / 2]
+        }
+        let immediate = median({ rounds[$0].few }, by: \.total)
+        let larger = median({ rounds[$0].many }, by: \.total)
+        let stored = median({ rounds[$0].stored }, by: \.total)
+        let adam = median({ rounds[$0].adam }, by: { $0 })
 
         let pace = bench.pace
         let perWeight = pace / Double(strip.flattened * strip.hidden)
@@ -133,27 +143,20 @@ private final class Bench {
         network.times.clock = clock
     }
 
-    /// The median of some steps after one that is not counted.
-    func time(samples: Int, storing isStoring: Bool, repeats: Int, begin: () throws -> Void) throws -> Times {
+    /// A step, after one that is not counted.
+    func time(samples: Int, storing isStoring: Bool, begin: () throws -> Void) throws -> Times {
         try step(samples: samples, storing: isStoring)
         try begin()
-        let (wallStart, clockStart) = (Stopwatch.now, clock())
-        defer {
-            wallSeconds += Stopwatch.now - wallStart
-            clockSeconds += clock() - clockStart
-        }
-        var all: [Times] = []
-        for _ in 0..<repeats {
-            network.times.reset()
-            let start = clock()
-            try step(samples: samples, storing: isStoring)
-            let parts = network.times
-            all.append(
-                Times(
-                    total: clock() - start, convolution: parts[.convolutionForward] + parts[.convolutionBackward],
-                    dense: parts[.dense1Forward] + parts[.dense1Backward], output: parts[.dense2]))
-        }
-        return all.sorted { $0.total < $1.total }[repeats / 2]
+        network.times.reset()
+        let (wallStart, start) = (Stopwatch.now, clock())
+        try step(samples: samples, storing: isStoring)
+        let total = clock() - start
+        wallSeconds += Stopwatch.now - wallStart
+        clockSeconds += total
+        let parts = network.times
+        return Times(
+            total: total, convolution: parts[.convolutionForward] + parts[.convolutionBackward],
+            dense: parts[.dense1Forward] + parts[.dense1Backward], output: parts[.dense2])
     }
 
     /// Seconds on the wall for one by the clock.
@@ -169,13 +172,11 @@ private final class Bench {
         try network.finishBackward(input: input, samples: samples, sink: sink)
     }
 
-    /// Adam alone on all weights of the large layer. Last, as its gradients are none.
-    func timeAdam(repeats: Int) -> Double {
+    /// Adam alone on all weights of the large layer. What it takes for gradients are none: the weights mean nothing afterwards.
+    func timeAdam() -> Double {
         let range = network.table["fc1.weight"].range
-        return (0..<repeats).map { _ in
-            let start = clock()
-            adam.apply(range, gradient: network.parameters + range.lowerBound, team: team)
-            return clock() - start
-        }.sorted()[repeats / 2]
+        let start = clock()
+        adam.apply(range, gradient: network.parameters + range.lowerBound, team: team)
+        return clock() - start
     }
 }

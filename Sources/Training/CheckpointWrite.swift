@@ -68,14 +68,16 @@ struct CheckpointWrite: Sendable {
 
     /// Writes it, several times if need be. The checkpoints before are untouched if none succeeds.
     /// - Parameters:
-    ///   - advanced: called again and again while it advances.
+    ///   - advanced: called before and after each pause between tries.
+    ///   - begins: called as a try begins.
     ///   - append: hands the values of the table's parameter of this number to a file.
     /// - Throws: the `CollectiveError` of `append`: other ranks may be in the midst of it, so there is no other try.
-    func run(advanced: () -> Void, append: Appending) throws(CollectiveError) -> Outcome {
+    func run(advanced: () -> Void, begins: () -> Void = {}, append: Appending) throws(CollectiveError) -> Outcome {
         let start = Stopwatch.now
         var problems: [String] = []
         var attempt = 1
         while true {
+            begins()
             do {
                 let committed = try write(attempt: attempt, append: append)
                 return Outcome(

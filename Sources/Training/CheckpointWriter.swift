@@ -45,16 +45,16 @@ final class CheckpointWriter: @unchecked Sendable {
     }
 
     /// Begins to write; the writer must be idle, and the tensors must stay as they are until the outcome is there.
-    /// - Parameter interval: seconds until the next checkpoint, as far as can be told; the writing is to be done by then.
-    func start(_ write: CheckpointWrite, of tensors: CheckpointTensors, interval: Double) {
+    /// - Parameter interval: seconds until the next checkpoint, by which the writing is to be done; nil: not known yet.
+    func start(_ write: CheckpointWrite, of tensors: CheckpointTensors, interval: Double?) {
         monitor.withLock {
             precondition(!isBusy, "one checkpoint at a time")
-            (job, isBusy) = ((write, tensors, Stopwatch.now + Self.shareOfInterval * interval), true)
+            (job, isBusy) = ((write, tensors, Stopwatch.now + Self.shareOfInterval * (interval ?? .infinity)), true)
             monitor.broadcast()
         }
     }
 
-    /// Makes an arena's pages present while there is nothing to write, at leisure.
+    /// Makes an arena's pages present while there is nothing to write.
     func populate(_ arena: Arena) {
         monitor.withLock {
             unused = (arena, 0)
@@ -126,7 +126,7 @@ final class CheckpointWriter: @unchecked Sendable {
             case .write(let job): next = job
             }
             var began = Stopwatch.now
-            var pieces = next.tensors.pieces
+            var pieces = 0
             func advanced() {
                 let now = Stopwatch.now
                 pieces = max(pieces - 1, 1)
@@ -140,7 +140,12 @@ final class CheckpointWriter: @unchecked Sendable {
             }
             let result: CheckpointWrite.Outcome
             do {
-                result = try next.write.run(advanced: advanced) { kind, index, writer in
+                // A pause before another try is no work to rest from.
+                let paused = {
+                    self.monitor.withLock { self.progress += 1 }
+                    began = Stopwatch.now
+                }
+                result = try next.write.run(advanced: paused, begins: { pieces = next.tensors.pieces }) { kind, index, writer in
                     try next.tensors.append(kind, index, to: writer, advanced: advanced)
                 }
             } catch {

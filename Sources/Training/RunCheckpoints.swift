@@ -44,8 +44,8 @@ final class RunCheckpoints {
     private var failures = 0
     private var lastFailure: CheckpointError?
     private var news: [String] = []
-    /// When the last checkpoint was taken, or training began: the next will be due after as long.
-    private var lastSave = Stopwatch.now
+    /// When training began or went on after the last checkpoint, and at which step.
+    private var trainingSince: (time: Double, step: Int)?
 
     /// - Parameter writer: on rank 0.
     init(
@@ -82,9 +82,10 @@ final class RunCheckpoints {
     }
 
     /// Saves the state after `step`: at once if it is the last or lies on several ranks, else beside training. All ranks call.
+    /// - Parameter stepsLeft: until the next checkpoint, by which this one is to be written.
     /// - Returns: what it cost, on rank 0.
     /// - Throws: `CollectiveError`.
-    func save(step: Int, state: TrainingState, isLast: Bool) throws -> Pause? {
+    func save(step: Int, state: TrainingState, isLast: Bool, stepsLeft: Int) throws -> Pause? {
         guard let writer else {
             if !ownership.isReplicated { try stream.serve() }
             return nil
@@ -114,9 +115,10 @@ final class RunCheckpoints {
             table: network.table, parameters: network.parameters, firstMoments: adam.firstMoments,
             secondMoments: adam.secondMoments)
         let copied = isLast ? nil : copied(own)
-        writer.start(write, of: copied ?? own, interval: start - lastSave)
-        lastSave = start
+        let interval = trainingSince.map { (start - $0.time) / Double(max(1, step - $0.step)) * Double(stepsLeft) }
+        writer.start(write, of: copied ?? own, interval: trainingSince?.step == step ? nil : interval)
         if copied == nil { writer.wait { watchdog.beat() } }
+        trainingSince = (Stopwatch.now, step)
         return Pause(seconds: Stopwatch.now - start, waited: waited, isInBackground: copied != nil)
     }
 
@@ -129,9 +131,11 @@ final class RunCheckpoints {
             failures == 0 ? nil : lastFailure.map { "the last checkpoint could not be written: \($0)" })
     }
 
+    /// Training goes on from `step`, now.
+    func begin(step: Int) { trainingSince = (Stopwatch.now, step) }
+
     /// Makes room for the copies from which checkpoints will be written beside training, so that the first need not wait for it.
     func prepareCopies() {
-        lastSave = Stopwatch.now
         guard let writer, ownership.isReplicated, let arena = room(for: network.table)?.arena else { return }
         writer.populate(arena)
     }

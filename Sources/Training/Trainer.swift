@@ -220,6 +220,7 @@ package final class Trainer {
             lastSaved = step
         }
         try finite.begin(team: team)
+        checkpoints.begin(step: step)
         if (step / configuration.checkpointEvery + 1) * configuration.checkpointEvery < totalSteps { checkpoints.prepareCopies() }
         let aside = try communicator.together { try directory.begin(configurationText: configurationText()) }
         for path in aside { console.line("note: set aside: \(path)") }

@@ -110,7 +110,9 @@ extension Trainer {
         var saved = state
         saved.optimizerSteps = adam.step == step ? nil : adam.step
         saved.skippedSampleNames = skippedNames.isEmpty ? nil : skippedNames.sorted()
-        let pause = try checkpoints.save(step: step, state: saved, isLast: isLast)
+        let pause = try checkpoints.save(
+            step: step, state: saved, isLast: isLast,
+            stepsLeft: min(configuration.checkpointEvery - step % configuration.checkpointEvery, totalSteps - step))
         lastSaved = step
         guard let pause else { return }
         write([

@@ -192,7 +192,11 @@ struct RankOptions: ParsableArguments {
     @Option(help: "Threads a rank; 0: processors allowed on the node / ranks on it. (default: 0)")
     var threads: Int?
 
-    @Option(help: "How ranks agree on the update: allreduce, sharded (moments divided by the ranks) or auto. (default: allreduce)")
+    @Option(
+        help: """
+            How ranks agree on the update: allreduce, sharded (moments divided by the ranks), split (the large layer divided; \
+            activations travel) or auto (the fastest predicted). (default: allreduce)
+            """)
     var exchange: ExchangeKind?
 
     @Option(help: "How gradients travel: fp32, or bf16 (half the bytes, rounded to 8 bits; sums in fp32). (default: fp32)")
