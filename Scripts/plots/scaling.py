@@ -172,7 +172,7 @@ def section(places, settings):
     tables = "\n\n".join(table(place) for place in places)
     return f"""{BEGIN}
 Measured by `{SCRIPT}` on {page.machine()}; FC1 {(240 // settings["pool"]) * (320 // settings["pool"]) * 8:,} x 1024, global batch {settings["batch"]}; medians of
-{settings["steps"]} steps, `split` of {settings["rounds"]} runs. One rank of dtrain with all {settings["processors"]} cores took {one_rank:.3f} s a step (median; measured in each place, and before
+{settings["steps"]} steps, a third of them where gradients travel at 1 Gbit/s; `split` of {settings["rounds"]} runs. One rank of dtrain with all {settings["processors"]} cores took {one_rank:.3f} s a step (median; measured in each place, and before
 each run of `split`; a throughput is relative to the run before it). All nodes are on this one machine: they share its {settings["processors"]} cores and its memory.
 
 ![Throughput of several ranks, relative to one rank with all cores](scaling.svg)

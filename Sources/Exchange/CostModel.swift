@@ -5,8 +5,8 @@ import Tensors
 /// Predicts what a training step takes with each exchange, from bytes, rates and counts alone.
 ///
 /// Buckets travel at a measured rate where there is one. Elsewhere collectives between nodes go by rings: of n nodes each sends
-/// 2 (n-1)/n of a buffer in a sum, in 2 (n-1) messages, whatever its number of ranks; within a node a sum's rate is measured. What is computed beside the communication is counted
-/// once. Nothing here depends on a clock, so equal inputs give equal predictions on all ranks.
+/// 2 (n-1)/n of a buffer in a sum, in 2 (n-1) messages, whatever its number of ranks; within a node a sum's rate is measured.
+/// What is computed beside the communication is counted once. Nothing here depends on a clock, so equal inputs give equal predictions on all ranks.
 package struct CostModel: Sendable {
     /// What a step takes with one exchange.
     package struct Prediction: Sendable, Equatable {
