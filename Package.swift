@@ -39,32 +39,34 @@ let package = Package(
         .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
         .systemLibrary(name: "CPNG", pkgConfig: "spng", providers: [.apt(["libspng-dev"])]),
         .systemLibrary(name: "CLinux"),
+        .target(name: "CKernels"),
 
         module("Tensors", ["CLinux"]),
-        module("Kernels", ["Tensors", "CLinux", "COpenBLAS"]),
+        module("Kernels", ["Tensors", "CLinux", "COpenBLAS", "CKernels"]),
         module("Collectives", ["Tensors", "CMPI", "CLinux"]),
-        module("Telemetry"),
-        module("Checkpoints"),
+        module("Telemetry", ["Tensors"]),
+        module("Checkpoints", ["Tensors"]),
         module("HandData", ["Tensors", "CPNG"]),
         module("Optimizers", ["Tensors", "Kernels"]),
-        module("Networks", ["Tensors", "Kernels"]),
-        module("Exchange", ["Tensors", "Kernels", "Optimizers", "Networks", "Collectives"]),
+        module("Layers", ["Tensors", "Kernels", "Collectives"]),
+        module("Networks", ["Tensors", "Kernels", "Layers", .product(name: "Yams", package: "Yams")]),
+        module("Exchange", ["Tensors", "Kernels", "Layers", "Optimizers", "Networks", "Collectives"]),
         module(
             "Training",
             [
-                "Tensors", "Kernels", "Collectives", "Telemetry", "Checkpoints", "HandData", "Optimizers", "Networks",
+                "Tensors", "Kernels", "Collectives", "Telemetry", "Checkpoints", "HandData", "Optimizers", "Layers", "Networks",
                 "Exchange",
             ]),
 
         module(
             "Benchmarks",
-            ["Tensors", "Kernels", "Telemetry", "HandData", "Optimizers", "Networks", "Exchange", "Collectives"]),
+            ["Tensors", "Kernels", "Telemetry", "HandData", "Optimizers", "Layers", "Networks", "Exchange", "Collectives"]),
 
         .executableTarget(
             name: "dtrain",
             dependencies: [
                 "Training", "Benchmarks", "Tensors", "Kernels", "Collectives", "Telemetry", "Checkpoints", "HandData", "Networks",
-                "Optimizers", "Exchange", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "Optimizers", "Exchange", "CLinux", .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: settings),
@@ -74,16 +76,17 @@ let package = Package(
 
         tests("Tensors"),
         tests("Kernels", ["Tensors", "TestOracle"]),
-        tests("Optimizers", ["Tensors", "TestOracle"]),
-        tests("Networks", ["Tensors", "Kernels", "Optimizers", "TestOracle"], resources: [.copy("Golden")]),
+        tests("Optimizers", ["Kernels", "Tensors", "TestOracle"], resources: [.copy("Golden")]),
+        tests("Layers", ["Tensors", "Kernels", "Collectives", "Networks", "TestOracle"]),
+        tests("Networks", ["Tensors", "Kernels", "Collectives", "Layers", "Optimizers", "TestOracle"], resources: [.copy("Golden")]),
         tests("HandData", ["Tensors"]),
         tests("Checkpoints"),
         tests("Collectives", ["TestSupport", "mpi-probe"]),
-        tests("Exchange", ["Collectives", "Networks", "Optimizers", "Tensors"]),
-        tests("Training", ["Collectives", "HandData", "Kernels", "Networks", "Tensors"]),
+        tests("Exchange", ["Collectives", "Layers", "Networks", "Optimizers", "Tensors"]),
+        tests("Training", ["Checkpoints", "Collectives", "HandData", "Kernels", "Networks", "Optimizers", "Tensors"]),
         tests("Telemetry"),
         .testTarget(
-            name: "CommandLineTests", dependencies: ["TestSupport", "dtrain"], exclude: ["Snapshots"],
+            name: "CommandLineTests", dependencies: ["TestSupport", "Checkpoints", "dtrain"], exclude: ["Snapshots"],
             swiftSettings: settings),
     ]
 )

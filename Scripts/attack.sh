@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Attacks dtrain with real processes, and compares every outcome, bit for bit, with an undisturbed run:
 #
-#   Scripts/attack.sh [MINUTES] [--seed N] [--only NAME]...
+#   Scripts/attack.sh [MINUTES] [--seed N] [--only NAME]... [--rounds N] [--large] [--network "FLAG..."]
 #
-# Every attack is made once; then, while the minutes (10 unless given) last, more of them, most of them kills. Prints a
-# table; exits with 0 only if dtrain survived every round. The logs of a round it did not survive are kept, and named.
+# Every attack is made once, or --rounds times; with --large, mpirun is signalled in runs of the full network, one at a time.
+# Then, while the minutes (10 unless given) last, more of them, most of them kills. Prints a table; exits with 0 only if dtrain
+# survived every round. --network: another network than a small one of the question's kind, such as
+# --network '--preset deepprior --crop-size 64 --clip norm:1 --accumulate 2 --ema 0.99'. The logs of a round it did not survive are kept, and named.
 # DTRAIN_ATTACK_LIMIT: seconds after which a round counts as hung (120), for machines slower than most.
 # Moments and kinds of damage are drawn from the seed; what a moment hits is up to the machine.
 set -euo pipefail
@@ -13,20 +15,34 @@ source "$(dirname -- "${BASH_SOURCE[0]}")/setup.sh"
 # shellcheck source=Scripts/attack/attacks.sh
 source "$root/Scripts/attack/attacks.sh"
 
-minutes=10 seed=$((SRANDOM % 1000000)) only=()
+minutes=10 seed=$((SRANDOM % 1000000)) only=() times=1
+# Rounds at once: mostly they wait, for the disk and for mpirun's own delays.
+lanes=4
 while (($#)); do
     case $1 in
-        --seed | --only)
-            (($# > 1)) || fail "$1 needs a value. hint: Scripts/attack.sh 10 --seed 1 --only kill_rank"
-            [[ $1 == --seed ]] && seed=$2 || only+=("$2")
+        --seed | --only | --rounds | --network)
+            (($# > 1)) || fail "$1 needs a value. hint: Scripts/attack.sh 10 --seed 1 --only kill_rank --rounds 2"
+            case $1 in
+                --seed) seed=$2 ;;
+                --only) only+=("$2") ;;
+                --rounds) times=$2 ;;
+                --network)
+                    export DTRAIN_ATTACK_NETWORK=$2
+                    choose_network
+                    ;;
+            esac
             shift
+            ;;
+        --large)
+            export DTRAIN_ATTACK_LARGE=1
+            lanes=1
             ;;
         *) minutes=$1 ;;
     esac
     shift
 done
-[[ $minutes =~ ^[0-9]+([.][0-9]+)?$ && $seed =~ ^[0-9]+$ ]] ||
-    fail "minutes '$minutes', seed '$seed'. hint: numbers, such as Scripts/attack.sh 10 --seed 1"
+[[ $minutes =~ ^[0-9]+([.][0-9]+)?$ && $seed =~ ^[0-9]+$ && $times =~ ^[1-9][0-9]*$ ]] ||
+    fail "minutes '$minutes', seed '$seed', rounds '$times'. hint: numbers, such as Scripts/attack.sh 10 --seed 1"
 for name in "${only[@]}"; do
     [[ " ${attacks[*]} " == *" $name "* ]] || fail "no attack '$name'. hint: one of ${attacks[*]}"
 done
@@ -61,8 +77,6 @@ trap 'exit 130' INT TERM
 kills=0 writing=0 locked=0 number=0
 # A round takes seconds; one that takes this long hangs.
 limit=${DTRAIN_ATTACK_LIMIT:-120}
-# Rounds at once: mostly they wait, for the disk and for mpirun's own delays.
-lanes=4
 
 # begin_round ATTACK: starts one when there is a lane for it.
 begin_round() {
@@ -120,7 +134,9 @@ say "seed $seed, $minutes minutes, ${#attacks[@]} attacks; first the undisturbed
 deadline=$(awk -v minutes="$minutes" 'BEGIN { printf "%d", minutes * 60 }')
 { make_references && make_data; } 2>"$round/log" || fail "$(tail -n 1 -- "$round/log")"
 
-for attack in "${attacks[@]}"; do begin_round "$attack"; done
+for ((time = 0; time < times; time++)); do
+    for attack in "${attacks[@]}"; do begin_round "$attack"; done
+done
 next=0
 while ((SECONDS < deadline)); do
     for attack in kill_rank kill_rank kill_launcher kill_rank kill_rank kill_launcher "${attacks[next++ % ${#attacks[@]}]}"; do

@@ -4,8 +4,13 @@
 
 # A small network, so that rounds are short; the steps cross epochs, and validations come between checkpoints.
 steps=120
-settings=(--image-size 16x16 --hidden 16 --batch-size 6 --synthetic-frames 64 --synthetic-test-frames 8
-    --threads 1 --log-every 1 --validate-every 10)
+choose_network() {
+    settings=(--image-size 16x16 --hidden 16)
+    # Another one, by attack.sh --network: crops need frames with more of a hand.
+    [[ -z ${DTRAIN_ATTACK_NETWORK:-} ]] || read -r -a settings <<<"--image-size 64x48 $DTRAIN_ATTACK_NETWORK"
+    settings+=(--batch-size 6 --synthetic-frames 64 --synthetic-test-frames 8 --threads 1 --log-every 1 --validate-every 10)
+}
+choose_network
 
 # broken REASON...: ends the round; dtrain did not survive.
 broken() {
@@ -70,8 +75,8 @@ is_alive() {
     [[ ${stat##*) } != [ZX]* ]]
 }
 
-# $rank_pids: the processes that $launcher runs, in the order of their start, which is that of the ranks; without mpirun,
-# itself.
+# $rank_pids: the ranks that $launcher runs, in the order of their start; without mpirun, itself. Between mpirun and a rank
+# stands the rank's supervisor.
 find_ranks() {
     rank_pids=()
     [[ -n $launcher ]] || return 0
@@ -84,7 +89,12 @@ find_ranks() {
     for children in /proc/"$launcher"/task/*/children; do
         local pids=()
         { read -r -a pids <"$children"; } 2>/dev/null || true
-        rank_pids+=("${pids[@]}")
+        local supervisor
+        for supervisor in "${pids[@]}"; do
+            local own=()
+            { read -r -a own <"/proc/$supervisor/task/$supervisor/children"; } 2>/dev/null || true
+            rank_pids+=("${own[0]:-$supervisor}")
+        done
     done
 }
 

@@ -10,7 +10,7 @@ final class BenchmarkBatches {
     private let inputs: [UnsafeMutableBufferPointer<Float>]
     private let labels: [UnsafeMutableBufferPointer<Float>]
 
-    init(network: NetworkConfiguration, batch: Int, team: WorkerTeam) throws(ArenaError) {
+    init(network: WindowNetwork, batch: Int, team: WorkerTeam) throws(ArenaError) {
         let pixels = network.width * network.height
         let values = HandLabel.valueCount
         let arena = try Arena(

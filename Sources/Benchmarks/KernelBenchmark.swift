@@ -1,16 +1,17 @@
 import Kernels
+import Layers
 package import Networks
 import Telemetry
 import Tensors
 
 /// Times single kernels on operands of the real sizes, all threads side by side on blocks of their own.
 package struct KernelBenchmark {
-    package var network: NetworkConfiguration
+    package var network: WindowNetwork
     package var batch: Int
     package var threads: Int
     package var repeats: Int
 
-    package init(network: NetworkConfiguration, batch: Int, threads: Int, repeats: Int) {
+    package init(network: WindowNetwork, batch: Int, threads: Int, repeats: Int) {
         self.network = network
         self.batch = batch
         self.threads = threads
@@ -36,7 +37,7 @@ package struct KernelBenchmark {
     }
 
     /// The BLAS at its best and in the three shapes of the large layer.
-    /// - Throws: `ArenaError`.
+    /// - Throws: `ArenaError`, `ThreadError`.
     package func products() throws -> BenchmarkReport {
         let bench = try Operands(self, rows: Self.rows)
         let reference = try HardwareReference(team: bench.team)
@@ -51,7 +52,7 @@ package struct KernelBenchmark {
     }
 
     /// Each kernel of the step.
-    /// - Throws: `ArenaError`.
+    /// - Throws: `ArenaError`, `ThreadError`.
     package func kernels() throws -> BenchmarkReport {
         let bench = try Operands(self, rows: Self.rows)
         return report(
@@ -64,7 +65,7 @@ package struct KernelBenchmark {
 /// Operands of the kernels, and the timing of each.
 private final class Operands {
     let team: WorkerTeam
-    private let network: NetworkConfiguration
+    private let network: WindowNetwork
     private let batch: Int
     private let rows: Int
     private let arena: Arena
@@ -74,15 +75,15 @@ private final class Operands {
     private let tileRows: Int
     private let tiles: Int
 
-    init(_ bench: KernelBenchmark, rows: Int) throws(ArenaError) {
+    init(_ bench: KernelBenchmark, rows: Int) throws {
         network = bench.network
         batch = bench.batch
         self.rows = rows
         let outputs = network.hidden
-        tileRows = HandNetwork.tileRows(outputs: outputs)
+        tileRows = WindowStem.tileRows(outputs: outputs)
         tiles = rows / tileRows
         let allowed = Processors.allowed()
-        team = WorkerTeam(count: bench.threads, processors: bench.threads == allowed.count ? allowed : [])
+        team = try WorkerTeam(count: bench.threads, processors: bench.threads == allowed.count ? allowed : [])
         let partialCount = TiledDense.paddedSamples(batch) * outputs
         let scratchCount = max(
             TiledDense.scratchCount(samples: batch, rows: tileRows), tileRows * outputs,

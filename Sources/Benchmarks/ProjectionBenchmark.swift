@@ -6,7 +6,7 @@ import Tensors
 
 /// Measures this machine's rates, and projects them to clusters of such machines by the cost model.
 package struct ProjectionBenchmark {
-    package var network: NetworkConfiguration
+    package var network: WindowNetwork
     package var preset: String
     /// Global.
     package var batch: Int
@@ -14,7 +14,7 @@ package struct ProjectionBenchmark {
     /// Seconds of the shortest message between nodes.
     package var latency: Double
 
-    package init(network: NetworkConfiguration, preset: String, batch: Int, threads: Int, latency: Double) {
+    package init(network: WindowNetwork, preset: String, batch: Int, threads: Int, latency: Double) {
         self.network = network
         self.preset = preset
         self.batch = batch
@@ -27,9 +27,12 @@ package struct ProjectionBenchmark {
     /// Samples at which the rates are measured.
     private static let (few, many) = (10, 100)
 
-    /// - Throws: `ArenaError`.
-    package func run() throws -> BenchmarkReport {
-        let team = WorkerTeam(count: threads)
+    /// - Throws: `ArenaError`, `ThreadError`.
+    package func run() throws -> BenchmarkReport { report(try projection()) }
+
+    /// The rates of this machine in the cost model.
+    func projection() throws -> Projection {
+        let team = try WorkerTeam(count: threads)
         let frames = ComputeProbe.imageCount
         let inputs = try BenchmarkBatches(network: network, batch: frames, team: team)
         let convolution = ConvolutionPool(height: network.height, width: network.width, pool: network.pool)
@@ -38,10 +41,9 @@ package struct ProjectionBenchmark {
             network: network, shard: Self.few, batch: Self.many,
             images: images.enumerated().flatMap { ComputeProbe.strip(of: $1, number: $0, network) }, team: team
         ).measure {}
-        let projection = Projection(
+        return Projection(
             network: network, batch: batch, threads: threads, rates: rates,
             activeShare: images.reduce(0) { $0 + convolution.activeShare($1) } / Double(frames), latency: latency)
-        return report(projection)
     }
 
     private func report(_ projection: Projection) -> BenchmarkReport {

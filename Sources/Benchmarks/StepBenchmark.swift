@@ -1,6 +1,8 @@
+import Collectives
 import Exchange
 import HandData
 package import Kernels
+import Layers
 package import Networks
 import Optimizers
 import Telemetry
@@ -9,7 +11,7 @@ import Tensors
 /// Times the training step of one rank on the real network, against the floor: the step's operations at the rate of the
 /// BLAS, measured between the steps, so that both meet the same weather on a shared machine.
 package struct StepBenchmark {
-    package var network: NetworkConfiguration
+    package var network: WindowNetwork
     package var preset: String
     package var batch: Int
     package var threads: Int
@@ -17,7 +19,7 @@ package struct StepBenchmark {
     package var kernels: DenseKernels
 
     package init(
-        network: NetworkConfiguration, preset: String, batch: Int, threads: Int, repeats: Int, kernels: DenseKernels
+        network: WindowNetwork, preset: String, batch: Int, threads: Int, repeats: Int, kernels: DenseKernels
     ) {
         self.network = network
         self.preset = preset
@@ -30,21 +32,25 @@ package struct StepBenchmark {
     /// Steps before the measured ones.
     private static let warmUp = 2
 
-    /// - Throws: `ArenaError`; what the exchange throws.
+    /// - Throws: `ArenaError`, `ThreadError`; what the exchange throws.
     package func run() throws -> BenchmarkReport {
         let started = Stopwatch.now
         let allowed = Processors.allowed()
-        let team = WorkerTeam(count: threads, processors: threads == allowed.count ? allowed : [])
-        let table = network.table
+        let team = try WorkerTeam(count: threads, processors: threads == allowed.count ? allowed : [])
+        var window = network
+        window.kernels = kernels
+        let (table, description) = (network.table, window.description)
+        var setting = Network.Setting(maximumSamples: batch)
+        setting.storesGradients = false
         let inputs = try BenchmarkBatches(network: network, batch: batch, team: team)
         let arena = try Arena(
-            capacity: HandNetwork.bytes(network, maximumSamples: batch, threads: threads) + Adam.bytes(for: table)
+            capacity: Network.bytes(description, setting, threads: threads) + Adam.bytes(for: table)
                 + SoloExchange.bytes(table: table, threads: threads))
         arena.touch(team: team)
-        let net = HandNetwork(network, maximumSamples: batch, team: team, kernels: kernels, arena: arena)
+        let net = Network(description, setting, team: team, communicator: Solo(), arena: arena)
         let adam = Adam(configuration: Adam.Configuration(), weights: net.parameters, table: table, arena: arena)
         let exchange = SoloExchange(adam: adam, table: table, threads: threads, arena: arena)
-        network.initialize(net.parameters, seed: 1, team: team, meanOutput: inputs.meanLabel)
+        description.initialize(net.parameters, seed: 1, team: team, meanOutput: inputs.meanLabel)
         let ready = Stopwatch.now - started
         let memory = Machine.peakMemory
         let reference = try HardwareReference(team: team)
@@ -52,32 +58,18 @@ package struct StepBenchmark {
         func step(_ number: Int) throws {
             let (input, labels) = inputs.batch(number)
             try net.forward(input: input, samples: batch)
-            net.beginBackward(labels: labels, samples: batch, scale: 1 / Float(batch * network.outputs))
+            try net.beginBackward(labels: labels, scale: 1 / Float(batch * network.outputs))
             adam.beginStep()
-            try net.finishBackward(input: input, samples: batch, sink: exchange)
+            try net.finishBackward(sink: exchange)
         }
         for number in 0..<Self.warmUp { try step(number) }
-        net.times.reset()
-        var measurement = Measurement()
-        var rates: [Double] = []
-        var faults = 0
-        for number in 0..<repeats {
-            rates.append(reference.productRate())
-            let before = Machine.minorFaults
-            try measurement.run { try step(number) }
-            faults += Machine.minorFaults - before
-        }
+        net.resetTimes()
+        let steps = try MeasuredSteps(repeats: repeats, reference: reference, step: step)
         // Last, as it changes the moments.
         let memoryRate = reference.memoryRate(adam.firstMoments, adam.secondMoments, count: table.count)
         return report(
-            measurement, times: net.times, rate: median(rates), memoryRate: memoryRate,
-            faults: Double(faults) / Double(repeats), ready: ready, memory: memory)
-    }
-
-    private func median(_ values: [Double]) -> Double {
-        let sorted = values.sorted()
-        return sorted.count % 2 == 1
-            ? sorted[sorted.count / 2] : (sorted[sorted.count / 2 - 1] + sorted[sorted.count / 2]) / 2
+            steps.measurement, times: net.partTimes, rate: steps.rate, memoryRate: memoryRate, faults: steps.faults,
+            ready: ready, memory: memory)
     }
 
     private func report(

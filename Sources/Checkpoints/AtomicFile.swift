@@ -11,7 +11,7 @@ package enum AtomicFile {
     /// - Throws: `.system` or `.missing` (no such directory).
     package static func write(_ path: String, _ bytes: [UInt8]) throws(CheckpointError) {
         let (directory, name) = split(path)
-        let temporary = "\(directory)/\(temporaryPrefix)\(name)-\(getpid())"
+        let temporary = "\(directory)/\(temporaryPrefix)\(name)-\(Directories.uniqueSuffix)"
         try Directories.remove(temporary)
         do throws(CheckpointError) {
             try writeNew(temporary, bytes)

@@ -1,4 +1,5 @@
 import Glibc
+import Tensors
 
 /// What this module throws: one line that says where, what, and what to do.
 package struct CheckpointError: Error, Equatable, Sendable, CustomStringConvertible {
@@ -52,17 +53,33 @@ extension CheckpointError {
             case ENOSPC, EDQUOT: "free space on this file system, or keep fewer checkpoints"
             case EACCES, EPERM: "check the permissions of the path, or choose another directory"
             case EROFS: "the file system is read-only; choose another directory"
-            case EIO, ESTALE: "the storage reports a fault; look at the kernel's log and the mount"
+            case EIO, ESTALE, ETIMEDOUT: "the storage reports a fault; look at the file server, the mount and the kernel's log"
             case ENOTDIR: "a part of the path is a file, not a directory"
             case ELOOP: "the path is or holds a symbolic link where none is followed"
             case EISDIR: "a directory stands where a file belongs; remove or rename it"
             case ENOENT where making: "the directory it belongs in is gone; was it removed or renamed?"
             case EMFILE, ENFILE: "raise the limit on open files (ulimit -n)"
+            case EFBIG: "raise the limit on the size of files (ulimit -f)"
             default: nil
             }
         return CheckpointError(
             code == ENOENT ? .missing : .system(code: code), path: path,
             "cannot \(action): \(String(cString: strerror(code)))", hint: hint)
+    }
+
+    /// The errno behind it, if there is one.
+    var systemCode: Int32? {
+        if case .system(let code) = kind { code } else { nil }
+    }
+
+    /// Whether storage did not answer, which says nothing about what is stored; a fault of a disk (EIO) may stay.
+    package var isStorageAway: Bool { systemCode.map { StorageRetry.mayPass($0) && $0 != EIO } ?? false }
+
+    /// Runs `body`, again where its failure may pass.
+    static func retrying<Value: ~Copyable>(
+        _ body: () throws(CheckpointError) -> Value
+    ) throws(CheckpointError) -> Value {
+        try StorageRetry.run(code: { $0.systemCode }, body)
     }
 
     /// Content that is not what a writer of this format produces.

@@ -15,6 +15,8 @@ package struct CheckpointState: Sendable {
     package let step: Int
     /// What "best" is judged by, lower is better; nil when it was not measured.
     package let score: Double?
+    /// What the score was measured on: scores that name another are not comparable. Nil: not known.
+    package let evaluation: String?
     /// Size and checksum of every other file of the checkpoint, by name.
     package let files: [String: FileDigest]
     private let json: [UInt8]
@@ -33,13 +35,14 @@ package struct CheckpointState: Sendable {
     ///
     /// - Throws: `.refused` when `training` cannot be written as JSON.
     static func encode<Training: Encodable>(
-        step: Int, score: Double?, files: [String: FileDigest], training: Training
+        step: Int, score: Double?, evaluation: String? = nil, files: [String: FileDigest], training: Training
     ) throws(CheckpointError) -> [UInt8] {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         encoder.nonConformingFloatEncodingStrategy = .convertToString(
             positiveInfinity: "infinity", negativeInfinity: "-infinity", nan: "nan")
-        let contents = Contents(format: format, step: step, score: score, files: files, training: training)
+        let contents = Contents(
+            format: format, step: step, score: score, evaluation: evaluation, files: files, training: training)
         let body: Data
         do {
             body = try encoder.encode(contents)
@@ -88,6 +91,7 @@ package struct CheckpointState: Sendable {
         }
         step = head.step
         score = head.score
+        evaluation = head.evaluation
         files = head.files
         json = bytes
     }
@@ -137,6 +141,7 @@ package struct CheckpointState: Sendable {
     private struct Head: Decodable {
         let step: Int
         let score: Double?
+        let evaluation: String?
         let files: [String: FileDigest]
     }
 
@@ -144,6 +149,7 @@ package struct CheckpointState: Sendable {
         let format: Int
         let step: Int
         let score: Double?
+        let evaluation: String?
         let files: [String: FileDigest]
         let training: Training
     }

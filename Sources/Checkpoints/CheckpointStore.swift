@@ -17,8 +17,11 @@ package struct CheckpointStore: Sendable {
     package let keepNewest: Int
     /// The lock that the writer must hold, still, whenever it begins a checkpoint; nil: none is asked for.
     package let lock: String?
+    /// What scores are measured on from now on; those of checkpoints that name another are not compared with them.
+    package let evaluation: String?
 
-    package init(directory: String, keepNewest: Int = 3, lock: String? = nil) {
+    package init(directory: String, keepNewest: Int = 3, lock: String? = nil, evaluation: String? = nil) {
+        self.evaluation = evaluation
         precondition(keepNewest >= 1, "keepNewest is \(keepNewest)")
         self.directory = directory
         self.keepNewest = keepNewest
@@ -73,13 +76,15 @@ package struct CheckpointStore: Sendable {
 
     /// Walks from the newest checkpoint to older ones until one passes every check.
     ///
-    /// - Throws: `.system` when the directory cannot be listed.
+    /// - Throws: `.system` when the directory cannot be listed, or storage does not answer.
     package func newestGood() throws(CheckpointError) -> Search {
         var damaged: [CheckpointError] = []
         for step in try steps().reversed() {
             do throws(CheckpointError) {
                 return Search(checkpoint: try Checkpoint.open(path(ofStep: step), verifying: .checksums), damaged: damaged)
             } catch {
+                // An older one must not take the place of one that is whole behind a server that does not answer.
+                if error.isStorageAway { throw error }
                 damaged.append(error)
             }
         }
@@ -140,11 +145,7 @@ package struct CheckpointStore: Sendable {
     package func setAside(newerThan step: Int) throws(CheckpointError) -> [String] {
         var moved: [String] = []
         for newer in try steps() where newer > step {
-            var (target, number) = ("\(directory)/aside-\(Self.name(ofStep: newer))", 1)
-            while Directories.exists(target) {
-                number += 1
-                target = "\(directory)/aside-\(number)-\(Self.name(ofStep: newer))"
-            }
+            let target = asidePath(Self.name(ofStep: newer))
             try Directories.move(path(ofStep: newer), to: target)
             moved.append(target)
         }
@@ -162,7 +163,7 @@ package struct CheckpointStore: Sendable {
             try Directories.move(temporaryPath, to: target)
             return try Directories.synchronize(directory)
         }
-        let replaced = "\(directory)/\(Self.replacedPrefix)\(Self.name(ofStep: step))-\(getpid())"
+        let replaced = "\(directory)/\(Self.replacedPrefix)\(Self.name(ofStep: step))-\(Directories.uniqueSuffix)"
         try Directories.remove(replaced)
         try Directories.move(target, to: replaced)
         do throws(CheckpointError) {
@@ -204,26 +205,63 @@ package struct CheckpointStore: Sendable {
         try list().compactMap { try? $0.content.get() }
     }
 
+    /// The checkpoints with a score that may be compared: measured as this store's are; before there is any, all.
+    private func scored(_ checkpoints: [Checkpoint]) -> [(step: Int, score: Double)] {
+        let all = checkpoints.filter { $0.state.score != nil }
+        let comparable = all.filter { evaluation == nil || $0.state.evaluation == nil || $0.state.evaluation == evaluation }
+        return (comparable.isEmpty ? all : comparable).map { ($0.step, $0.state.score!) }
+    }
+
     /// Points `best` at the lowest score, the earliest where equal; removes the link when there is no score.
     private func linkBest(among checkpoints: [Checkpoint]) throws(CheckpointError) -> Int? {
-        let scored = checkpoints.compactMap { checkpoint in checkpoint.state.score.map { (checkpoint.step, $0) } }
         let link = "\(directory)/\(Self.bestName)"
-        guard let (step, _) = scored.min(by: { ($0.1, $0.0) < ($1.1, $1.0) }) else {
+        try clearDirectory(at: link)
+        guard let (step, _) = scored(checkpoints).min(by: { ($0.score, $0.step) < ($1.score, $1.step) }) else {
             try Directories.remove(link)
             return nil
         }
-        let temporary = "\(directory)/\(Self.temporaryPrefix)\(Self.bestName)-\(getpid())"
+        let temporary = "\(directory)/\(Self.temporaryPrefix)\(Self.bestName)-\(Directories.uniqueSuffix)"
         try Directories.remove(temporary)
         guard symlink(Self.name(ofStep: step), temporary) == 0 else {
             throw .system("make the link", temporary, code: errno)
         }
-        try Directories.move(temporary, to: link)
+        do throws(CheckpointError) {
+            try Directories.move(temporary, to: link)
+        } catch {
+            unlink(temporary)
+            throw error
+        }
         try Directories.synchronize(directory)
         return step
     }
 
+    /// Makes room for the link where a copy of the run that followed links left a directory in its place: a checkpoint that
+    /// another name holds too is removed, anything else is set aside as `aside-best`.
+    private func clearDirectory(at link: String) throws(CheckpointError) {
+        var status = stat()
+        guard lstat(link, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else { return }
+        func state(_ path: String) -> [UInt8]? {
+            guard let checkpoint = try? Checkpoint.open(path, verifying: .sizes) else { return nil }
+            return try? OpenFile.contents(of: "\(checkpoint.path)/\(CheckpointState.fileName)", limit: CheckpointState.byteLimit)
+        }
+        if let copy = try? Checkpoint.open(link, verifying: .sizes), let own = state(link), own == state(path(ofStep: copy.step)) {
+            return try Directories.remove(link)
+        }
+        try Directories.move(link, to: asidePath(Self.bestName))
+    }
+
+    /// A name that is not there yet, for what is set aside.
+    private func asidePath(_ name: String) -> String {
+        var (target, number) = ("\(directory)/aside-\(name)", 1)
+        while Directories.exists(target) {
+            number += 1
+            target = "\(directory)/aside-\(number)-\(name)"
+        }
+        return target
+    }
+
     private func remove(step: Int) throws(CheckpointError) {
-        let removing = "\(directory)/\(Self.removingPrefix)\(Self.name(ofStep: step))-\(getpid())"
+        let removing = "\(directory)/\(Self.removingPrefix)\(Self.name(ofStep: step))-\(Directories.uniqueSuffix)"
         try Directories.remove(removing)
         try Directories.move(path(ofStep: step), to: removing)
         try Directories.synchronize(directory)

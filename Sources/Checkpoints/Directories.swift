@@ -1,4 +1,5 @@
 import Glibc
+import Tensors
 
 /// Directory operations with errors in words. None follows a symbolic link out of the tree it was given.
 enum Directories {
@@ -32,6 +33,10 @@ enum Directories {
 
     /// The names in a directory, sorted; nil when it is not there. `opendir(3)`, `readdir(3)`.
     static func names(in path: String) throws(CheckpointError) -> [String]? {
+        try CheckpointError.retrying { () throws(CheckpointError) in try namesOnce(in: path) }
+    }
+
+    private static func namesOnce(in path: String) throws(CheckpointError) -> [String]? {
         guard let stream = opendir(path) else {
             if errno == ENOENT { return nil }
             throw .system("list the directory", path, code: errno)
@@ -53,8 +58,11 @@ enum Directories {
     /// Whether anything, a dangling symbolic link included, has this name.
     static func exists(_ path: String) -> Bool {
         var status = stat()
-        return lstat(path, &status) == 0
+        return StorageRetry.errorNumber { lstat(path, &status) } == 0
     }
+
+    /// What the names of files being written end with: two hosts may write in one directory by processes of one number.
+    static var uniqueSuffix: String { "\(getpid())-\(String(UInt32.random(in: 0...UInt32.max), radix: 16))" }
 
     /// Removes a file, a link (not what it points at), or a directory with all in it. A name that is not there is fine.
     static func remove(_ path: String) throws(CheckpointError) {

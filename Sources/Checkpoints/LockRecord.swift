@@ -1,16 +1,25 @@
 import Glibc
 
-/// Who holds a run directory: what stands in its `lock` file, as three lines `host NAME`, `pid N`, `start N`.
+/// Who holds a run directory: what stands in its `lock` file, as three lines `host NAME`, `pid N`, `start N`, and a fourth
+/// `saving STEP` when the run was asked to stop, and will be gone soon.
 package struct LockRecord: Equatable, Sendable, CustomStringConvertible {
     package let host: String
     package let pid: Int32
     /// When the process started, clock ticks since boot; tells it from a later process with the same number.
     package let start: UInt64
+    /// The step that the holder saves before it ends; nil as long as nobody asked it to end.
+    package let saving: Int?
 
-    package init(host: String, pid: Int32, start: UInt64) {
+    package init(host: String, pid: Int32, start: UInt64, saving: Int? = nil) {
         self.host = host
         self.pid = pid
         self.start = start
+        self.saving = saving
+    }
+
+    /// Whether two records name the same process.
+    package static func == (first: LockRecord, second: LockRecord) -> Bool {
+        (first.host, first.pid, first.start) == (second.host, second.pid, second.start)
     }
 
     package var description: String { "process \(pid) on host \(host)" }
@@ -23,14 +32,18 @@ package struct LockRecord: Equatable, Sendable, CustomStringConvertible {
     /// Reads what `text` writes; nil for anything else, such as a record torn by a kill.
     init?(_ text: String) {
         let lines = text.split(separator: "\n").map { $0.split(separator: " ", maxSplits: 1).map(String.init) }
-        guard lines.count == 3, lines.allSatisfy({ $0.count == 2 }), lines.map({ $0[0] }) == ["host", "pid", "start"],
+        let keys = ["host", "pid", "start", "saving"]
+        guard 3...4 ~= lines.count, lines.allSatisfy({ $0.count == 2 }), lines.map({ $0[0] }) == Array(keys.prefix(lines.count)),
             let pid = Int32(lines[1][1]), pid > 0, let start = UInt64(lines[2][1])
         else { return nil }
-        self.init(host: lines[0][1], pid: pid, start: start)
+        self.init(host: lines[0][1], pid: pid, start: start, saving: lines.count == 4 ? Int(lines[3][1]) : nil)
     }
 
     /// The content of the file.
-    package var text: String { "host \(host)\npid \(pid)\nstart \(start)\n" }
+    package var text: String { "host \(host)\npid \(pid)\nstart \(start)\n" + (saving.map(Self.line(saving:)) ?? "") }
+
+    /// What a holder adds when it begins to save and end.
+    static func line(saving step: Int) -> String { "saving \(step)\n" }
 
     /// Whether the process is known to be gone: it ran on this host, and no process of this number and start time is here.
     package var isStale: Bool {

@@ -1,4 +1,5 @@
 import Glibc
+import Tensors
 
 /// The owner of a file descriptor. Closed at the end of its life; whoever wrote calls `synchronize()` first, so that
 /// nothing is left for `close(2)` to report.
@@ -15,7 +16,9 @@ struct OpenFile: ~Copyable, Sendable {
 
     /// `open(2)` for reading. Refuses all but regular files; a pipe or a device would block or never end.
     static func reading(_ path: String) throws(CheckpointError) -> OpenFile {
-        let file = try opening(path, O_RDONLY | O_NONBLOCK, action: "open for reading")
+        let file = try CheckpointError.retrying { () throws(CheckpointError) in
+            try opening(path, O_RDONLY | O_NONBLOCK, action: "open for reading")
+        }
         guard try file.status().st_mode & S_IFMT == S_IFREG else {
             throw CheckpointError(
                 .refused, path: path, "is not a regular file", hint: "remove or rename what stands in its place")
@@ -51,7 +54,8 @@ struct OpenFile: ~Copyable, Sendable {
     /// `fstat(2)`.
     func status() throws(CheckpointError) -> stat {
         var status = stat()
-        guard fstat(descriptor, &status) == 0 else { throw .system("examine", path, code: errno) }
+        let code = StorageRetry.errorNumber { fstat(descriptor, &status) }
+        guard code == 0 else { throw .system("examine", path, code: code) }
         return status
     }
 
@@ -85,6 +89,33 @@ struct OpenFile: ~Copyable, Sendable {
     ///
     /// - Returns: the number of bytes read; less than asked only at the end of the file.
     func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(CheckpointError) -> Int {
+        do throws(CheckpointError) {
+            return try readOnce(at: offset, into: buffer)
+        } catch {
+            guard let code = error.systemCode, StorageRetry.mayPass(code) else { throw error }
+            // A handle that went stale stays so: the file is opened anew, where it still is the same.
+            for pause in StorageRetry.pauses {
+                StorageRetry.sleep(seconds: pause)
+                if let count = try? readOnce(at: offset, into: buffer) { return count }
+                if let anew = try? Self.opening(path, O_RDONLY | O_NONBLOCK, action: "open for reading"), isSame(anew),
+                    let count = try? anew.readOnce(at: offset, into: buffer)
+                {
+                    return count
+                }
+            }
+            throw error
+        }
+    }
+
+    /// Whether `other` is this file by size and number; true where this one cannot be asked any more.
+    private func isSame(_ other: borrowing OpenFile) -> Bool {
+        var (own, new) = (stat(), stat())
+        guard fstat(other.descriptor, &new) == 0 else { return false }
+        guard fstat(descriptor, &own) == 0 else { return true }
+        return own.st_ino == new.st_ino && own.st_size == new.st_size
+    }
+
+    private func readOnce(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(CheckpointError) -> Int {
         var done = 0
         while let start = buffer.baseAddress, done < buffer.count {
             let count = pread(descriptor, start + done, buffer.count - done, off_t(offset + done))

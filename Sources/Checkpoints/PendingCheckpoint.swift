@@ -12,7 +12,7 @@ package struct PendingCheckpoint: ~Copyable {
     init(store: CheckpointStore, step: Int) throws(CheckpointError) {
         self.step = step
         self.store = store
-        let name = "\(CheckpointStore.temporaryPrefix)\(CheckpointStore.name(ofStep: step))-\(getpid())"
+        let name = "\(CheckpointStore.temporaryPrefix)\(CheckpointStore.name(ofStep: step))-\(Directories.uniqueSuffix)"
         temporaryPath = "\(store.directory)/\(name)"
         try Directories.remove(temporaryPath)
         // Not its parents: a store that was removed or renamed is not begun anew.
@@ -63,7 +63,8 @@ package struct PendingCheckpoint: ~Copyable {
     ) throws(CheckpointError) -> CommittedCheckpoint {
         try requireOpen()
         let finiteScore = score.flatMap { $0.isFinite ? $0 : nil }
-        let state = try CheckpointState.encode(step: step, score: finiteScore, files: files, training: training)
+        let state = try CheckpointState.encode(
+            step: step, score: finiteScore, evaluation: finiteScore == nil ? nil : store.evaluation, files: files, training: training)
         let path = store.path(ofStep: step)
         let checkpoint = Checkpoint(path: path, state: try CheckpointState(sealed: state, path: path))
         try AtomicFile.writeNew("\(temporaryPath)/\(CheckpointState.fileName)", state)

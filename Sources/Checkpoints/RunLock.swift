@@ -52,6 +52,32 @@ package final class RunLock {
         }
     }
 
+    /// Adds to this process's lock that it saves a step and then ends, so that the next run knows to wait.
+    package static func note(saving step: Int, lock path: String) {
+        guard (try? requireHeld(path)) != nil else { return }
+        let descriptor = open(path, O_WRONLY | O_APPEND | O_CLOEXEC)
+        guard descriptor >= 0 else { return }
+        let bytes = Array(LockRecord.line(saving: step).utf8)
+        _ = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+        Glibc.close(descriptor)
+    }
+
+    /// Whether a process other than this one holds a lock, as far as can be told from here.
+    package static func isHeld(_ path: String) -> Bool {
+        guard let file = try? OpenFile.reading(path) else { return false }
+        switch flock(file.descriptor, LOCK_SH | LOCK_NB) == 0 ? 0 : errno {
+        case 0: return false
+        case EWOULDBLOCK: return true
+        default: return record(in: file).map { !$0.isStale } ?? false
+        }
+    }
+
+    /// Who holds a lock, or held it last; nil where nobody does.
+    package static func holder(of path: String) -> LockRecord? {
+        guard let file = try? OpenFile.reading(path) else { return nil }
+        return record(in: file)
+    }
+
     /// `flock(2)` without waiting: 0 or its `errno`.
     package static func flockExclusively(_ descriptor: Int32) -> Int32 {
         flock(descriptor, LOCK_EX | LOCK_NB) == 0 ? 0 : errno

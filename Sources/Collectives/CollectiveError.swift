@@ -19,6 +19,9 @@ package enum CollectiveError: Error, Equatable, CustomStringConvertible {
     /// An environment variable has a value that means nothing.
     case badSetting(name: String, value: String, hint: String)
 
+    /// An environment variable that must be the same on all ranks is not; `seenBy` is this rank.
+    case settingsDiffer(name: String, first: String, other: String, rank: Int, seenBy: Int)
+
     /// A point-to-point message had another length than the receiver expected. In bytes.
     case wrongLength(source: Int, expected: Int, received: Int)
 
@@ -42,6 +45,9 @@ package enum CollectiveError: Error, Equatable, CustomStringConvertible {
                 + "hint: every rank must make the same calls in the same order"
         case .badSetting(let name, let value, let hint):
             return "\(name) is \"\(value)\"; hint: \(hint)"
+        case .settingsDiffer(let name, let first, let other, let rank, _):
+            return "\(name) differs between ranks: \(first) on rank 0, \(other) on rank \(rank); hint: give all ranks the same, "
+                + "Open MPI's mpirun passes a variable on with -x"
         case .wrongLength(let source, let expected, let received):
             return "message from rank \(source) has \(received) bytes where \(expected) were expected; "
                 + "hint: sender and receiver must agree on the length, do all ranks run the same program and options?"
@@ -52,6 +58,8 @@ package enum CollectiveError: Error, Equatable, CustomStringConvertible {
     /// to be rank 0; only the launcher's first one speaks.
     package var isForThisProcessToPrint: Bool {
         if case .launcherMismatch(let launcher, _) = self { return (launcher.rank ?? 0) == 0 }
+        // All ranks know it.
+        if case .settingsDiffer(_, _, _, _, let rank) = self { return rank == 0 }
         return true
     }
 }

@@ -24,7 +24,7 @@ package final class MPICommunicator: Communicator {
 
     /// Starts the MPI library and finds this rank's place.
     ///
-    /// - Throws: `CollectiveError.mpi`, `.unsuitableLibrary`.
+    /// - Throws: `CollectiveError.mpi`, `.unsuitableLibrary`, `.settingsDiffer`.
     package init(launcher: Launcher, options: Options = Options()) throws(CollectiveError) {
         precondition(1...Int(Int32.max) ~= options.maximumCount)
         // Ranks that wait poll. Where they outnumber the cores this starves those that compute, unless each poll
@@ -41,6 +41,7 @@ package final class MPICommunicator: Communicator {
         exchanges = try world.duplicate()
         rank = world.rank
         size = world.size
+        try options.requireSame(on: world)
         let topology = try Topology.find(world, ranksPerNode: options.ranksPerNode)
         map = topology.map
         place = NodePlace(of: world.rank, in: map, host: topology.host)

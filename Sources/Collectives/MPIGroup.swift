@@ -81,33 +81,41 @@ final class MPIGroup {
                     dtrain_in_place(), values.baseAddress! + piece.lowerBound, Int32(piece.count), dtrain_double(),
                     operation.handle, communicator, &request)
             }
-            try finish(request)
+            try finish(request, of: "MPI_Iallreduce")
         }
     }
 
-    /// `MPI_Bcast`.
+    /// `MPI_Ibcast`; asleep when it takes long, as in all that follows.
     func broadcast(_ bytes: UnsafeMutableRawBufferPointer, from root: Int) throws(CollectiveError) {
         for piece in Pieces(of: bytes.count, limit: maximumCount) {
-            try library.check("MPI_Bcast") {
-                MPI_Bcast(
-                    bytes.baseAddress! + piece.lowerBound, Int32(piece.count), dtrain_byte(), Int32(root), communicator)
+            var request: MPI_Request?
+            try library.check("MPI_Ibcast") {
+                MPI_Ibcast(
+                    bytes.baseAddress! + piece.lowerBound, Int32(piece.count), dtrain_byte(), Int32(root), communicator,
+                    &request)
             }
+            try finish(request, of: "MPI_Ibcast")
         }
     }
 
-    /// Joins parts of different lengths (`MPI_Allgatherv`).
+    /// Joins parts of different lengths (`MPI_Iallgatherv`).
     func allgather(
         _ part: UnsafeRawBufferPointer, counts: [Int], into whole: UnsafeMutableRawBufferPointer
     ) throws(CollectiveError) {
         if whole.isEmpty { return }
         let offsets = counts.offsets()
         if whole.count <= maximumCount {
-            try library.check("MPI_Allgatherv") {
-                MPI_Allgatherv(
-                    part.baseAddress, Int32(part.count), dtrain_byte(), whole.baseAddress, counts.map(Int32.init),
-                    offsets.map(Int32.init), dtrain_byte(), communicator)
+            // MPI reads them until it is done.
+            let numbers = UnsafeMutablePointer<Int32>.allocate(capacity: 2 * size)
+            defer { numbers.deallocate() }
+            for rank in 0..<size { (numbers[rank], numbers[size + rank]) = (Int32(counts[rank]), Int32(offsets[rank])) }
+            var request: MPI_Request?
+            try library.check("MPI_Iallgatherv") {
+                MPI_Iallgatherv(
+                    part.baseAddress, Int32(part.count), dtrain_byte(), whole.baseAddress, numbers, numbers + size,
+                    dtrain_byte(), communicator, &request)
             }
-            return
+            return try finish(request, of: "MPI_Iallgatherv")
         }
         // Offsets are C `int` too, so longer wholes are broadcast part by part.
         UnsafeMutableRawBufferPointer(rebasing: whole[offsets[rank]..<offsets[rank] + part.count]).copyMemory(
@@ -118,24 +126,30 @@ final class MPIGroup {
         }
     }
 
-    /// Every rank's record, in rank order; all have the same length, of a few bytes (`MPI_Allgather`).
+    /// Every rank's record, in rank order; all have the same length, of a few bytes (`MPI_Iallgather`).
     func allgather(record: [UInt8]) throws(CollectiveError) -> [[UInt8]] {
         let length = record.count
-        var joined = [UInt8](repeating: 0, count: length * size)
-        try library.check("MPI_Allgather") {
-            MPI_Allgather(
-                record, Int32(length), dtrain_byte(), &joined, Int32(length), dtrain_byte(), communicator)
+        // The own record, then all: MPI uses them until it is done.
+        let room = UnsafeMutablePointer<UInt8>.allocate(capacity: max(1, length * (size + 1)))
+        defer { room.deallocate() }
+        for index in 0..<length { room[index] = record[index] }
+        let joined = room + length
+        var request: MPI_Request?
+        try library.check("MPI_Iallgather") {
+            MPI_Iallgather(
+                room, Int32(length), dtrain_byte(), joined, Int32(length), dtrain_byte(), communicator, &request)
         }
-        return (0..<size).map { [UInt8](joined[$0 * length..<($0 + 1) * length]) }
+        try finish(request, of: "MPI_Iallgather")
+        return (0..<size).map { [UInt8](UnsafeBufferPointer(start: joined + $0 * length, count: length)) }
     }
 
-    /// The first rank's numbers, on all ranks (`MPI_Bcast`).
+    /// The first rank's numbers, on all ranks (`MPI_Ibcast`).
     func broadcast(numbers: [Int]) throws(CollectiveError) -> [Int] {
-        var numbers = numbers
-        try library.check("MPI_Bcast") {
-            MPI_Bcast(&numbers, Int32(numbers.count * 8), dtrain_byte(), 0, communicator)
-        }
-        return numbers
+        let room = UnsafeMutableBufferPointer<Int>.allocate(capacity: numbers.count)
+        defer { room.deallocate() }
+        _ = room.initialize(from: numbers)
+        try broadcast(UnsafeMutableRawBufferPointer(room), from: 0)
+        return Array(room)
     }
 
     /// Lets the library move what is under way (`MPI_Iprobe`).
@@ -150,16 +164,19 @@ final class MPIGroup {
     func barrier() throws(CollectiveError) {
         var request: MPI_Request?
         try library.check("MPI_Ibarrier") { MPI_Ibarrier(communicator, &request) }
-        try finish(request)
+        try finish(request, of: "MPI_Ibarrier")
     }
 
-    /// Waits for what was started, asleep when it takes long (`MPI_Test`).
-    private func finish(_ started: MPI_Request?) throws(CollectiveError) {
+    /// Waits for what `call` started, asleep when it takes long (`MPI_Test`).
+    private func finish(
+        _ started: MPI_Request?, of call: String, status: UnsafeMutablePointer<MPI_Status>? = nil
+    ) throws(CollectiveError) {
         var request = started
+        let status = status ?? dtrain_status_ignore()
         let patience = Patience()
         while true {
             var isDone: Int32 = 0
-            try library.check("MPI_Test") { MPI_Test(&request, &isDone, dtrain_status_ignore()) }
+            try library.check(call) { MPI_Test(&request, &isDone, status) }
             if isDone != 0 { return }
             patience.wait()
         }
@@ -167,27 +184,31 @@ final class MPIGroup {
 
     // MARK: Point to point
 
-    /// `MPI_Send`.
+    /// `MPI_Isend`.
     func send(_ bytes: UnsafeRawBufferPointer, to destination: Int) throws(CollectiveError) {
         for piece in Pieces(of: bytes.count, limit: maximumCount) {
-            try library.check("MPI_Send") {
-                MPI_Send(
+            var request: MPI_Request?
+            try library.check("MPI_Isend") {
+                MPI_Isend(
                     bytes.baseAddress! + piece.lowerBound, Int32(piece.count), dtrain_byte(), Int32(destination), 0,
-                    communicator)
+                    communicator, &request)
             }
+            try finish(request, of: "MPI_Isend")
         }
     }
 
-    /// `MPI_Recv`; a message of another length is an error.
+    /// `MPI_Irecv`; a message of another length is an error.
     func receive(_ bytes: UnsafeMutableRawBufferPointer, from source: Int) throws(CollectiveError) {
         for piece in Pieces(of: bytes.count, limit: maximumCount) {
             var status = MPI_Status()
             var received: Int32 = 0
-            try library.check("MPI_Recv") {
-                MPI_Recv(
+            var request: MPI_Request?
+            try library.check("MPI_Irecv") {
+                MPI_Irecv(
                     bytes.baseAddress! + piece.lowerBound, Int32(piece.count), dtrain_byte(), Int32(source), 0,
-                    communicator, &status)
+                    communicator, &request)
             }
+            try finish(request, of: "MPI_Irecv", status: &status)
             try library.check("MPI_Get_count") { MPI_Get_count(&status, dtrain_byte(), &received) }
             guard Int(received) == piece.count else {
                 throw .wrongLength(source: source, expected: piece.count, received: Int(received))
@@ -297,7 +318,8 @@ final class MPILibrary {
     func abort(exitCode: Int32) -> Never {
         fflush(nil)
         if !isFinished { _ = MPI_Abort(dtrain_comm_world(), exitCode) }
-        exit(exitCode)
+        // Not exit(): libraries' destructors may wait for threads that never end.
+        _exit(exitCode)
     }
 
     /// Makes a call, and turns every failure code of MPI into an error that says what to do.

@@ -28,7 +28,29 @@ extension MPICommunicator {
             }
         }
     }
+}
 
+extension MPICommunicator.Options {
+    /// Ranks that see other nodes, or other ways to share memory, would wait for each other for ever.
+    /// - Throws: `CollectiveError.settingsDiffer` on all ranks.
+    func requireSame(on world: MPIGroup) throws(CollectiveError) {
+        let own = [ranksPerNode ?? 0, MPICommunicator.SharedMemory.allCases.firstIndex(of: sharedMemory) ?? 0]
+        let all = try world.allgather(record: own.withUnsafeBytes { [UInt8]($0) })
+            .map { $0.withUnsafeBytes { bytes in (0..<2).map { bytes.loadUnaligned(fromByteOffset: $0 * 8, as: Int.self) } } }
+        guard let rank = all.firstIndex(where: { $0 != all[0] }) else { return }
+        let isNodes = all[rank][0] != all[0][0]
+        func value(_ rank: Int) -> String {
+            isNodes
+                ? (all[rank][0] == 0 ? "unset" : String(all[rank][0]))
+                : MPICommunicator.SharedMemory.allCases[all[rank][1]].rawValue
+        }
+        throw .settingsDiffer(
+            name: isNodes ? "DTRAIN_RANKS_PER_NODE" : "DTRAIN_SHARED_MEMORY", first: value(0), other: value(rank), rank: rank,
+            seenBy: world.rank)
+    }
+}
+
+extension MPICommunicator {
     /// Where shared memory may come from.
     package enum SharedMemory: String, Sendable, CaseIterable {
         /// What works.

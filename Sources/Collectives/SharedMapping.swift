@@ -43,18 +43,18 @@ final class SharedMapping {
         _ kind: SharedMemoryKind, part: Int, node: MPIGroup
     ) throws(CollectiveError) -> (mapping: SharedMapping?, problem: String?) {
         let bytes = page + node.size * part
-        var file: Int32 = -1
+        var (file, problem) = (Int32(-1), nil as String?)
         // The first rank's process number, the file's, and a number that tells this file from all others.
         var record: [Int] = [Int(getpid()), -1, Int(truncatingIfNeeded: UInt64.random(in: 1...UInt64.max))]
         if node.rank == 0 {
-            file = create(kind, pid: record[0], nonce: record[2], bytes: bytes)
+            (file, problem) = create(kind, pid: record[0], nonce: record[2], bytes: bytes)
             record[1] = Int(file)
         }
         record = try node.broadcast(numbers: record)
-        if record[1] < 0 { return (nil, try agree(String(cString: strerror(errno)), node: node)) }
-        var problem: String?
+        if record[1] < 0 { return (nil, try agree(problem, node: node)) }
         if node.rank != 0 { file = open(kind, record: record) }
         if file < 0 {
+            // Nothing was called since that could have changed errno.
             problem = "cannot open the memory of rank 0 of the node: \(String(cString: strerror(errno)))"
         } else if !isRight(file, nonce: record[2], bytes: bytes) {
             problem = "the ranks of the node do not see the same memory"
@@ -73,18 +73,19 @@ final class SharedMapping {
         return (problem == nil ? mapping : nil, problem)
     }
 
-    private static func create(_ kind: SharedMemoryKind, pid: Int, nonce: Int, bytes: Int) -> Int32 {
+    /// - Returns: the file, or -1 and why there is none.
+    private static func create(_ kind: SharedMemoryKind, pid: Int, nonce: Int, bytes: Int) -> (file: Int32, problem: String?) {
         let file: Int32
         switch kind {
         case .memory: file = dtrain_memory_file("dtrain")
         case .file: file = shm_open(name([pid, 0, nonce]), O_CREAT | O_EXCL | O_RDWR, 0o600)
         }
         var nonce = nonce
-        if file >= 0 && (ftruncate(file, bytes) != 0 || pwrite(file, &nonce, 8, 0) != 8) {
-            close(file)
-            return -1
-        }
-        return file
+        if file >= 0 && ftruncate(file, bytes) == 0 && pwrite(file, &nonce, 8, 0) == 8 { return (file, nil) }
+        // Before anything else that sets errno.
+        let problem = "cannot make shared memory: \(String(cString: strerror(errno)))"
+        if file >= 0 { close(file) }
+        return (-1, problem)
     }
 
     /// Whether it is the file that rank 0 made: where process numbers differ between ranks (containers), /proc may lead to

@@ -67,11 +67,11 @@ package final class Solo: Communicator {
 
     package func barrier() {}
     package func finish() {}
-    package func abort(exitCode: Int32) -> Never { exit(exitCode) }
+    package func abort(exitCode: Int32) -> Never { _exit(exitCode) }
 }
 
 /// This machine's name, by gethostname(2).
-func hostName() -> String {
+package func hostName() -> String {
     var name = [CChar](repeating: 0, count: 256)
     // A name too long for the buffer is cut; the last byte stays 0.
     guard gethostname(&name, name.count - 1) == 0 else { return "localhost" }

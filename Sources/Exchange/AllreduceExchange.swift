@@ -1,4 +1,5 @@
 package import Collectives
+import Layers
 import Networks
 package import Optimizers
 package import Tensors
@@ -23,7 +24,7 @@ package final class AllreduceExchange: GradientExchange, @unchecked Sendable {
     /// All ranks make theirs together.
     /// - Parameters:
     ///   - wire: how the buckets travel. The small parameters' gradients, a thousandth of the bytes, go in fp32.
-    ///   - bucketCount: floats of a bucket; at least `HandNetwork.bucketGranule` rows are.
+    ///   - bucketCount: floats of a bucket; at least `WindowStem.bucketGranule` rows are.
     /// - Throws: `CollectiveError`, `ArenaError`.
     package init(
         adam: Adam, communicator: any Communicator, team: WorkerTeam, table: ParameterTable, wire: WireFormat = .fp32,
@@ -60,7 +61,7 @@ package final class AllreduceExchange: GradientExchange, @unchecked Sendable {
         guard let bucket = waiting else { return team.forEach(items, body) }
         waiting = nil
         cost.addWaiting(try team.forEach(items, lead: { try sum(bucket.buffer, wire) }, body))
-        adam.apply(bucket.elements, gradient: bucket.gradients, team: team)
+        adam.apply(bucket.elements, gradient: bucket.gradients, scale: 1, team: team)
     }
 
     package func bucketFinished(_ parameter: Parameter, rows: Range<Int>) throws {
@@ -73,23 +74,12 @@ package final class AllreduceExchange: GradientExchange, @unchecked Sendable {
         let start = cost.seconds
         try sum(gradients, .fp32)
         cost.addWaiting(cost.seconds - start)
-        adam.apply(0..<gradients.count, gradient: gradients.baseAddress!, team: team)
+        adam.apply(0..<gradients.count, gradient: gradients.baseAddress!, scale: 1, team: team)
     }
 
     private func finishWaiting() throws { try forEach(0, on: team) { _, _ in } }
 
     private func sum(_ gradients: UnsafeMutableBufferPointer<Float>, _ wire: WireFormat) throws {
         try cost.measure(communicator) { try communicator.sum(gradients, wire: wire) }
-    }
-}
-
-extension Adam {
-    /// `apply` by all threads of a team.
-    func apply(_ range: Range<Int>, gradient: UnsafePointer<Float>, team: WorkerTeam) {
-        let block = 1 << 16
-        team.forEach((range.count + block - 1) / block) { item, _ in
-            let start = range.lowerBound + item * block
-            self.apply(start..<min(start + block, range.upperBound), gradient: gradient + item * block)
-        }
     }
 }

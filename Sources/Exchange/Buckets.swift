@@ -1,4 +1,5 @@
 import Collectives
+import Layers
 import Networks
 import Tensors
 
@@ -23,7 +24,7 @@ struct BucketCut {
 
     /// As many rows as fit, in whole granules.
     func rowsOfBucket(_ parameter: Parameter) -> Int {
-        let granule = HandNetwork.bucketGranule
+        let granule = WindowStem.bucketGranule
         return max(granule, count / parameter.rowLength / granule * granule)
     }
 
@@ -39,8 +40,9 @@ struct BucketCut {
 }
 
 /// The memory that buckets are filled in, where the other ranks of the node can read it if that is possible. With several
-/// threads there are two, taken in turn: one is exchanged by the main thread while the others fill the other one. A single
-/// thread would exchange and fill by turns anyway: it has one.
+/// threads there are two, taken in turn: one is exchanged by the main thread while the others fill the other one. Where every
+/// rank has a single thread, which would exchange and fill by turns anyway, there is one. All ranks have the same number, as
+/// they share the memory.
 final class BucketBuffers {
     let cut: BucketCut
     /// Whether a bucket can be exchanged while the next is filled.
@@ -54,19 +56,21 @@ final class BucketBuffers {
     /// - Throws: `CollectiveError`; `ArenaError`, when the ranks have nothing more to do together here.
     init(cut: BucketCut, table: ParameterTable, communicator: any Communicator, team: WorkerTeam) throws {
         self.cut = cut
-        let (count, number) = (cut.largest(table), Self.number(team.count))
+        let threads = try Int(communicator.maximum(Double(team.count)))
+        let (count, number) = (cut.largest(table), Self.number(threads))
         let shared = try (0..<number).compactMap { _ in try communicator.sharedBuffer(count: count)?.baseAddress }
         if shared.count == number {
             arena = nil
             buffers = shared
         } else {
-            let arena = try Arena(capacity: Self.bytes(table: table, cut: cut, threads: team.count))
+            let arena = try Arena(capacity: Self.bytes(table: table, cut: cut, threads: threads))
             arena.touch(team: team)
             self.arena = arena
             buffers = (0..<number).map { _ in arena.carve(Float.self, count: count).baseAddress! }
         }
     }
 
+    /// - Parameter threads: of the rank that has most.
     static func bytes(table: ParameterTable, cut: BucketCut, threads: Int) -> Int {
         number(threads) * Arena.bytes(Float.self, count: cut.largest(table))
     }

@@ -1,4 +1,5 @@
 import Collectives
+import Layers
 package import Networks
 import Optimizers
 package import Tensors
@@ -16,8 +17,8 @@ package struct ComputeProbe {
     private static let mostSamples = 100
     private static let repeats = 5
 
-    private let network: NetworkConfiguration
-    private let strip: NetworkConfiguration
+    private let network: WindowNetwork
+    private let strip: WindowNetwork
     private let few: Int
     private let many: Int
     private let bench: Bench
@@ -25,7 +26,7 @@ package struct ComputeProbe {
     /// A band of `image`, (height, width), as high as the strip. The bands of successive images lie at heights that spread
     /// evenly (bits reversed), so that on the average as many windows see something other than background as in the whole.
     package static func strip(
-        of image: UnsafePointer<Float>, number: Int, _ network: NetworkConfiguration
+        of image: UnsafePointer<Float>, number: Int, _ network: WindowNetwork
     ) -> UnsafeBufferPointer<Float> {
         let rows = height(of: network)
         let reversed = (0..<bandBits).reduce(0) { $0 << 1 | number >> $1 & 1 }
@@ -37,7 +38,7 @@ package struct ComputeProbe {
     package static var imageCount: Int { 1 << bandBits }
     private static let bandBits = 4
 
-    private static func height(of network: NetworkConfiguration) -> Int {
+    private static func height(of network: WindowNetwork) -> Int {
         let pooledRows = (rows * network.height / network.pool + network.flattened - 1) / network.flattened
         return min(network.height, pooledRows * network.pool)
     }
@@ -49,7 +50,7 @@ package struct ComputeProbe {
     ///   - processors: that this rank has for its threads when all ranks of the node compute; nil: one for each.
     /// - Throws: `ArenaError`.
     package init(
-        network: NetworkConfiguration, shard: Int, batch: Int, images: [Float], team: WorkerTeam, processors: Double? = nil
+        network: WindowNetwork, shard: Int, batch: Int, images: [Float], team: WorkerTeam, processors: Double? = nil
     ) throws {
         self.network = network
         var strip = network
@@ -105,7 +106,7 @@ private final class Bench {
         var output = 0.0
     }
 
-    private let network: HandNetwork
+    private let network: Network
     private let adam: Adam
     private let team: WorkerTeam
     private let solo: SoloExchange
@@ -120,19 +121,21 @@ private final class Bench {
     /// Holds the memory of all of it.
     private let arena: Arena
 
-    init(_ strip: NetworkConfiguration, samples: Int, images: [Float], team: WorkerTeam, processors: Double?) throws {
+    init(_ strip: WindowNetwork, samples: Int, images: [Float], team: WorkerTeam, processors: Double?) throws {
         self.team = team
         self.processors = processors
         if processors != nil || team.count == 1 { clock = { Stopwatch.processor } } else { clock = { Stopwatch.now } }
         let table = strip.table
+        var setting = Network.Setting(maximumSamples: samples)
+        setting.storesGradients = false
         let arena = try Arena(
-            capacity: HandNetwork.bytes(strip, maximumSamples: samples, threads: team.count) + Adam.bytes(for: table)
+            capacity: Network.bytes(strip.description, setting, threads: team.count) + Adam.bytes(for: table)
                 + SoloExchange.bytes(table: table, threads: team.count)
                 + Arena.bytes(Float.self, count: samples * strip.height * strip.width))
         arena.touch(team: team)
         self.arena = arena
-        network = HandNetwork(strip, maximumSamples: samples, team: team, arena: arena)
-        strip.initialize(network.parameters, seed: 1, team: team)
+        network = Network(strip.description, setting, team: team, communicator: Solo(), arena: arena)
+        strip.description.initialize(network.parameters, seed: 1, team: team)
         adam = Adam(
             configuration: Adam.Configuration(), weights: network.parameters, table: network.table, arena: arena)
         solo = SoloExchange(adam: adam, table: network.table, threads: team.count, arena: arena)
@@ -140,20 +143,20 @@ private final class Bench {
         input = arena.carve(Float.self, count: samples * strip.height * strip.width)
         for index in input.indices { input[index] = images[index % images.count] }
         labels = [Float](repeating: 1, count: samples * strip.outputs)
-        network.times.clock = clock
+        network.clock = clock
     }
 
     /// A step, after one that is not counted.
     func time(samples: Int, storing isStoring: Bool, begin: () throws -> Void) throws -> Times {
         try step(samples: samples, storing: isStoring)
         try begin()
-        network.times.reset()
+        network.resetTimes()
         let (wallStart, start) = (Stopwatch.now, clock())
         try step(samples: samples, storing: isStoring)
         let total = clock() - start
         wallSeconds += Stopwatch.now - wallStart
         clockSeconds += total
-        let parts = network.times
+        let parts = network.partTimes
         return Times(
             total: total, convolution: parts[.convolutionForward] + parts[.convolutionBackward],
             dense: parts[.dense1Forward] + parts[.dense1Backward], output: parts[.dense2])
@@ -165,18 +168,17 @@ private final class Bench {
     private func step(samples: Int, storing isStoring: Bool) throws {
         let input = UnsafePointer(input.baseAddress!)
         try network.forward(input: input, samples: samples)
-        network.beginBackward(
-            labels: labels, samples: samples, scale: 1 / Float(samples * network.configuration.outputs))
+        try network.beginBackward(labels: labels, scale: 1 / Float(samples * NetworkDescription.outputs))
         adam.beginStep()
         let sink: any GradientExchange = isStoring ? storing : solo
-        try network.finishBackward(input: input, samples: samples, sink: sink)
+        try network.finishBackward(sink: sink)
     }
 
     /// Adam alone on all weights of the large layer. What it takes for gradients are none: the weights mean nothing afterwards.
     func timeAdam() -> Double {
         let range = network.table["fc1.weight"].range
         let start = clock()
-        adam.apply(range, gradient: network.parameters + range.lowerBound, team: team)
+        adam.apply(range, gradient: network.parameters + range.lowerBound, scale: 1, team: team)
         return clock() - start
     }
 }

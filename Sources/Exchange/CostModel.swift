@@ -1,4 +1,5 @@
 import Kernels
+import Layers
 package import Networks
 import Tensors
 
@@ -21,7 +22,7 @@ package struct CostModel: Sendable {
         package var bytes: Double
     }
 
-    package var network: NetworkConfiguration
+    package var network: WindowNetwork
     /// Global.
     package var batch: Int
     package var shape: RankShape
@@ -33,7 +34,7 @@ package struct CostModel: Sendable {
     package var activeShare: Double
 
     package init(
-        network: NetworkConfiguration, batch: Int, shape: RankShape, wireShare: Double = 1, links: LinkRates,
+        network: WindowNetwork, batch: Int, shape: RankShape, wireShare: Double = 1, links: LinkRates,
         rates: ComputeRates, activeShare: Double = 1
     ) {
         self.network = network
@@ -84,26 +85,15 @@ package struct CostModel: Sendable {
 
     // MARK: Collectives
 
-    /// Seconds of a sum of `bytes` over all ranks, in `messages` buffers. A reduce-scatter or an allgather takes half.
-    /// - Parameter wireShare: bytes on the wire for a byte of the buffers.
+    private var travel: TravelTimes { TravelTimes(shape: shape, links: links) }
+
+    /// See `TravelTimes`.
     package func sum(bytes: Double, messages: Double, wireShare: Double = 1) -> Double {
-        var seconds = 0.0
-        if shape.ranksOfNode > 1 {
-            seconds += bytes / links.sumWithin + messages * 2 * links.latencyWithin
-        }
-        if shape.nodes > 1 {
-            seconds += 2 * (nodes - 1) / nodes * bytes * wireShare / links.bandwidthBetween
-            seconds += messages * 2 * (nodes - 1) * links.latencyBetween
-        }
-        return seconds
+        travel.sum(bytes: bytes, messages: messages, wireShare: wireShare)
     }
 
-    /// Seconds in which every rank sends `bytes` in all, the same to each rank, itself included, in `pieces` messages each.
-    package func alltoall(bytes: Double, pieces: Double = 1) -> Double {
-        let (local, perPeer) = (Double(shape.ranksOfNode), bytes / ranks)
-        return (local - 1) * (perPeer / links.bandwidthWithin + pieces * links.latencyWithin)
-            + (ranks - local) * (local * perPeer / links.bandwidthBetween + pieces * links.latencyBetween)
-    }
+    /// See `TravelTimes`.
+    package func alltoall(bytes: Double, pieces: Double = 1) -> Double { travel.alltoall(bytes: bytes, pieces: pieces) }
 
     // MARK: Strategies
 

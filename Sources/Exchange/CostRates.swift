@@ -48,6 +48,18 @@ package struct LinkRates: Sendable, Equatable, Codable {
     }
 }
 
+extension LinkRates {
+    /// Share of a link's nominal rate that reaches the program: TCP over Ethernet.
+    private static let payload = 0.94
+
+    /// Of nodes with one rank each.
+    package static func ethernet(gigabits: Double, latency: Double) -> LinkRates {
+        LinkRates(
+            latencyBetween: latency, latencyWithin: 0, bandwidthBetween: gigabits * 1e9 / 8 * payload,
+            bandwidthWithin: .infinity, sumWithin: .infinity)
+    }
+}
+
 /// What a rank computes in what time, with all its threads, while the other ranks of its node compute too. Seconds.
 package struct ComputeRates: Sendable, Equatable, Codable {
     /// A sample's convolution, forward and backward.
@@ -75,7 +87,7 @@ package struct ComputeRates: Sendable, Equatable, Codable {
     }
 
     /// Seconds of a step on one rank alone.
-    package func step(_ network: NetworkConfiguration, samples: Double) -> Double {
+    package func step(_ network: WindowNetwork, samples: Double) -> Double {
         let weights = Double(network.flattened * network.hidden)
         return samples * (convolution + output) + weights * (product * samples + immediateWeight)
     }

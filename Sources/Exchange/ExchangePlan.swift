@@ -1,105 +1,187 @@
 package import Collectives
+package import Layers
 package import Networks
 package import Optimizers
 package import Tensors
 
 /// How one rank takes part in an exchange: what it holds, how much memory that takes, and the exchange itself.
 package struct ExchangePlan: Sendable {
+    /// What an exchange is planned for.
+    package struct Setting: Sendable {
+        package var network: NetworkDescription
+        /// The network as one of the question's kind, if it is; nil: any other.
+        package var window: WindowNetwork?
+        package var policy: UpdatePolicy
+        package var optimizer: OptimizerConfiguration
+        /// How gradients travel.
+        package var wire: WireFormat
+        /// Micro-batches of a step.
+        package var accumulate: Int
+        /// Samples of a rank's largest pass.
+        package var shard: Int
+
+        package init(
+            network: NetworkDescription, window: WindowNetwork?, policy: UpdatePolicy, optimizer: OptimizerConfiguration,
+            wire: WireFormat, accumulate: Int = 1, shard: Int
+        ) {
+            self.network = network
+            self.window = window
+            self.policy = policy
+            self.optimizer = optimizer
+            self.wire = wire
+            self.accumulate = accumulate
+            self.shard = shard
+        }
+
+        /// Of a network of the question's kind, with Adam on each tile.
+        package init(window: WindowNetwork, wire: WireFormat, shard: Int) {
+            self.init(
+                network: window.description, window: window, policy: .fused, optimizer: OptimizerConfiguration(), wire: wire,
+                shard: shard)
+        }
+    }
+
     /// One of those that are carried out; `auto` has been decided before.
     package let kind: ExchangeKind
     package let rank: Int
     package let ranks: Int
     package let threads: Int
-    /// How gradients travel.
-    package let wire: WireFormat
-    /// Samples a rank can have.
-    package let shard: Int
-    private let network: NetworkConfiguration
+    /// Threads of the rank that has most.
+    private let mostThreads: Int
+    package let setting: Setting
     private let layout: SplitLayout?
+    private let stored: StoredPlan?
+    /// Which parameters lie divided among the ranks.
+    package let division: Division
     /// The parameters that this rank holds.
     package let table: ParameterTable
-    /// The rows of the large layer that this rank holds, in the order in which they lie in its arena; nil: all.
-    package let largeRows: [Range<Int>]?
 
     /// - Parameters:
     ///   - kind: not `auto`, and possible (`problem`); of no effect on a single rank, which has nobody to agree with.
-    ///   - wire: how gradients travel.
-    ///   - shard: samples a rank can have, the same on all ranks.
-    package init(
-        _ kind: ExchangeKind, wire: WireFormat, network: NetworkConfiguration, shard: Int, rank: Int, ranks: Int,
-        threads: Int
-    ) {
-        precondition(kind != .auto && kind.problem(network: network, ranks: ranks) == nil)
+    ///   - mostThreads: threads of the rank that has most; nil: all have the same.
+    package init(_ kind: ExchangeKind, _ setting: Setting, rank: Int, ranks: Int, threads: Int, mostThreads: Int? = nil) {
+        precondition(kind != .auto && kind.problem(setting, ranks: ranks) == nil)
         self.kind = kind
-        self.wire = wire
-        self.network = network
-        self.shard = shard
+        self.setting = setting
         self.rank = rank
         self.ranks = ranks
         self.threads = threads
-        layout = ranks > 1 && kind == .split ? SplitLayout(blocks: network.windowBlocks, ranks: ranks) : nil
-        largeRows = layout?.rows(heldBy: rank)
-        table = network.table(largeRows: largeRows?.reduce(0) { $0 + $1.count })
+        self.mostThreads = mostThreads ?? threads
+        let isSplit = ranks > 1 && kind == .split
+        let isStored = setting.policy == .stored
+        layout = isSplit && !isStored ? SplitLayout(blocks: setting.window!.windowBlocks, ranks: ranks) : nil
+        division = layout?.division ?? (isSplit ? setting.network.division(ranks: ranks) : .none)
+        let isSharded = ranks > 1 && kind == .sharded
+        table = setting.network.table(division: division, rank: rank, sharded: isStored && isSharded)
+        stored = isStored
+            ? StoredPlan(
+                table: table, sharded: isSharded, division: division, accumulates: setting.accumulate > 1, rank: rank,
+                ranks: ranks)
+            : nil
     }
 
     private var isSharded: Bool { ranks > 1 && kind == .sharded }
 
-    /// How many rows of the large layer this rank holds, if not all.
-    package var largeRowCount: Int? { largeRows?.reduce(0) { $0 + $1.count } }
+    /// What the network is to be made with.
+    package var network: Network.Setting {
+        var network = Network.Setting(maximumSamples: setting.shard)
+        network.division = division
+        network.storesGradients = stored != nil
+        network.isSharded = stored != nil && isSharded
+        return network
+    }
 
-    /// What this rank holds moments of.
+    /// What this rank holds the optimiser's state of.
     package var held: HeldRanges {
-        isSharded ? ShardedExchange.held(table: table, rank: rank, of: ranks) : HeldRanges(all: table)
+        if let stored { return stored.held }
+        return isSharded ? ShardedExchange.held(table: table, rank: rank, of: ranks) : HeldRanges(all: table)
     }
 
     /// Who holds what.
     package var ownership: Ownership {
-        if let layout { return layout.ownership(network) }
+        if let layout, let window = setting.window { return layout.ownership(window) }
+        if let stored {
+            if !division.rows.isEmpty { return Ownership(setting.network, division: division, ranks: ranks) }
+            return isSharded ? Ownership(table: table, held: stored.heldByRanks) : Ownership(replicated: table)
+        }
         return isSharded ? ShardedExchange.ownership(table: table, ranks: ranks) : Ownership(replicated: table)
     }
-    /// Bytes of arena that the moments and the exchange need.
+
+    /// Bytes of arena that the optimiser's state and the exchange need.
     package var arenaBytes: Int {
         let exchange =
-            if ranks == 1 {
+            if let stored {
+                stored.bytes
+            } else if ranks == 1 {
                 SoloExchange.bytes(table: table, threads: threads)
-            } else if let layout {
+            } else if let layout, let window = setting.window {
                 SplitExchange.bytes(
-                    layout: layout, rank: rank, outputs: network.hidden, maximumSamples: shard, threads: threads)
+                    layout: layout, rank: rank, outputs: window.hidden, maximumSamples: setting.shard, threads: threads)
             } else {
                 0
             }
-        return Adam.bytes(holding: held) + exchange
+        return setting.optimizer.bytes(holding: held) + exchange
     }
 
     /// Bytes that the exchange allocates besides.
     package var ownBytes: Int {
-        if ranks == 1 || layout != nil { return 0 }
+        if stored != nil || ranks == 1 || layout != nil { return 0 }
         return isSharded
-            ? ShardedExchange.bytes(table: table, threads: threads, ranks: ranks, wire: wire)
-            : AllreduceExchange.bytes(table: table, threads: threads)
+            ? ShardedExchange.bytes(table: table, threads: mostThreads, ranks: ranks, wire: setting.wire)
+            : AllreduceExchange.bytes(table: table, threads: mostThreads)
     }
 
     /// The exchange of this rank; all ranks make theirs together.
     /// - Parameters:
-    ///   - adam: holds `held`.
-    ///   - network: holds `largeRows`; is given its large layer if that is divided.
+    ///   - optimizer: holds `held`.
+    ///   - network: made with `network`; is given its large layer if that is divided.
     ///   - arena: gives room.
     /// - Throws: `CollectiveError`, `ArenaError`.
     package func make(
-        adam: Adam, network: HandNetwork, communicator: any Communicator, team: WorkerTeam, arena: Arena
+        optimizer: any Optimizer, network: Network, communicator: any Communicator, team: WorkerTeam, arena: Arena
     ) throws -> any GradientExchange {
+        if let stored {
+            return try StoredExchange(
+                stored, gradients: network.gradients.baseAddress!, optimizer: optimizer, weights: network.parameters,
+                communicator: communicator, team: team, wire: setting.wire, arena: arena)
+        }
+        guard let adam = optimizer as? Adam else { preconditionFailure("only Adam updates tile by tile") }
         if ranks == 1 { return SoloExchange(adam: adam, table: table, threads: team.count, arena: arena) }
-        if let layout {
+        if let layout, let window = setting.window {
             let exchange = SplitExchange(
-                adam: adam, communicator: communicator, team: team, layout: layout,
-                outputs: network.configuration.hidden, maximumSamples: shard, arena: arena)
-            network.windowLayer = exchange
+                adam: adam, communicator: communicator, team: team, layout: layout, outputs: window.hidden,
+                maximumSamples: setting.shard, arena: arena)
+            network.stem?.windowLayer = exchange
             return exchange
         }
         if isSharded {
             return try ShardedExchange(
-                adam: adam, weights: network.parameters, communicator: communicator, team: team, table: table, wire: wire)
+                adam: adam, weights: network.parameters, communicator: communicator, team: team, table: table,
+                wire: setting.wire)
         }
-        return try AllreduceExchange(adam: adam, communicator: communicator, team: team, table: table, wire: wire)
+        return try AllreduceExchange(adam: adam, communicator: communicator, team: team, table: table, wire: setting.wire)
+    }
+}
+
+extension Ownership {
+    /// Divided parameters by rows, everything else on every rank.
+    init(_ network: NetworkDescription, division: Division, ranks: Int) {
+        let whole = network.table
+        let tables = (0..<ranks).map { network.table(division: division, rank: $0) }
+        let layouts = whole.parameters.enumerated().map { index, parameter -> Layout in
+            guard let rows = division.rows[parameter.name] else {
+                return .replicated(place: tables[0].parameters[index].range.lowerBound)
+            }
+            var pieces: [Piece] = []
+            for rank in 0..<ranks {
+                var place = tables[rank].parameters[index].range.lowerBound
+                for rows in rows[rank] where !rows.isEmpty {
+                    pieces.append(Piece(rank: rank, rows: rows, place: place))
+                    place += rows.count * parameter.rowLength
+                }
+            }
+            return .divided(pieces.sorted { $0.rows.lowerBound < $1.rows.lowerBound })
+        }
+        self.init(table: whole, weights: layouts, states: layouts)
     }
 }

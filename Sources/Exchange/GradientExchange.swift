@@ -1,6 +1,7 @@
 import Collectives
 import Kernels
-package import Networks
+package import Layers
+import Networks
 import Tensors
 
 /// What an exchange cost since it was last reset.
@@ -50,14 +51,25 @@ package enum ExchangeKind: String, Sendable, CaseIterable, Codable {
     /// The one of the others that the cost model finds the fastest here.
     case auto
 
-    /// Why this exchange cannot train a network on so many ranks, or nil.
-    package func problem(network: NetworkConfiguration, ranks: Int) -> String? {
+    /// Why this exchange cannot train so on so many ranks, or nil.
+    package func problem(_ setting: ExchangePlan.Setting, ranks: Int) -> String? {
         guard self == .split, ranks > 1 else { return nil }
-        if !SparseDense.fits(outputs: network.hidden) {
-            return "--exchange split needs a hidden layer of whole strips of 16 units, not \(network.hidden); "
-                + "hint: --hidden \((network.hidden + 15) / 16 * 16), or --exchange allreduce"
+        if setting.policy == .stored {
+            guard let smallest = setting.network.divisible.map({ NetworkDescription.divisionBlocks(inputs: $0.shape[0]) }).min() else {
+                return "--exchange split divides fully connected layers of at least \(LayerParameterDeclaration.largeCount) weights, and "
+                    + "this network has none that is updated after the backward pass; hint: --exchange allreduce"
+            }
+            return smallest >= ranks
+                ? nil
+                : "--exchange split divides \(smallest) blocks of inputs of a fully connected layer, too few for \(ranks) ranks; "
+                    + "hint: --exchange allreduce, or fewer ranks"
         }
-        let blocks = network.windowBlocks.count
+        guard let window = setting.window else { return nil }
+        if !SparseDense.fits(outputs: window.hidden) {
+            return "--exchange split needs a hidden layer of whole strips of 16 units, not \(window.hidden); "
+                + "hint: --hidden \((window.hidden + 15) / 16 * 16), or --exchange allreduce"
+        }
+        let blocks = window.windowBlocks.count
         if ranks > blocks {
             return "--exchange split divides \(blocks) blocks of windows, too few for \(ranks) ranks; "
                 + "hint: --exchange allreduce, or fewer ranks"

@@ -5,8 +5,23 @@ package import Tensors
 /// order not to depend on how ranks divide the work, or on how many there are.
 package struct Ownership: Sendable {
     /// The kinds of tensors that training consists of.
-    package enum Kind: Int, Sendable, CaseIterable {
-        case weights, firstMoment, secondMoment
+    package enum Kind: Sendable, Hashable {
+        case weights
+        /// What an optimiser keeps between steps, by its number.
+        case state(Int)
+        /// Averaged weights, which lie as the weights do.
+        case average
+
+        /// As a number, for messages.
+        var code: Int {
+            switch self {
+            case .weights: 0
+            case .average: 1
+            case .state(let index): index + 2
+            }
+        }
+
+        init(code: Int) { self = code == 0 ? .weights : code == 1 ? .average : .state(code - 2) }
     }
 
     /// Consecutive rows of a parameter that one rank holds.
@@ -34,13 +49,14 @@ package struct Ownership: Sendable {
     /// The parameters, whole: those of a network that is not divided.
     package let table: ParameterTable
     private let weights: [Layout]
-    private let moments: [Layout]
+    /// Of every state.
+    private let states: [Layout]
 
     /// - Parameters:
-    ///   - weights, moments: a layout for each of the table's parameters, in its order.
-    package init(table: ParameterTable, weights: [Layout], moments: [Layout]) {
-        precondition(weights.count == table.parameters.count && moments.count == table.parameters.count)
-        for (parameter, layouts) in zip(table.parameters, zip(weights, moments)) {
+    ///   - weights, states: a layout for each of the table's parameters, in its order.
+    package init(table: ParameterTable, weights: [Layout], states: [Layout]) {
+        precondition(weights.count == table.parameters.count && states.count == table.parameters.count)
+        for (parameter, layouts) in zip(table.parameters, zip(weights, states)) {
             for case .divided(let pieces) in [layouts.0, layouts.1] {
                 let ends = [0] + pieces.map(\.rows.upperBound)
                 precondition(pieces.map(\.rows.lowerBound) + [parameter.shape[0]] == ends, "\(parameter.name): \(pieces)")
@@ -48,19 +64,19 @@ package struct Ownership: Sendable {
         }
         self.table = table
         self.weights = weights
-        self.moments = moments
+        self.states = states
     }
 
     /// Everything on every rank.
     package init(replicated table: ParameterTable) {
         let layouts = table.parameters.map { Layout.replicated(place: $0.range.lowerBound) }
-        self.init(table: table, weights: layouts, moments: layouts)
+        self.init(table: table, weights: layouts, states: layouts)
     }
 
-    /// Weights on every rank; the moments of the tiled parameters where they are held.
-    /// - Parameter held: for each rank, what its Adam holds moments of.
+    /// Weights on every rank; the state of the large parameters where it is held.
+    /// - Parameter held: for each rank, what its optimiser holds the state of.
     init(table: ParameterTable, held: [HeldRanges]) {
-        let moments = table.parameters.map { parameter -> Layout in
+        let states = table.parameters.map { parameter -> Layout in
             let places = held.map { $0.place(of: parameter.range) }
             if let place = places[0], places.allSatisfy({ $0 == place }) { return .replicated(place: place) }
             var pieces: [Piece] = []
@@ -76,28 +92,55 @@ package struct Ownership: Sendable {
             return .divided(pieces.sorted { $0.rows.lowerBound < $1.rows.lowerBound })
         }
         self.init(
-            table: table, weights: table.parameters.map { .replicated(place: $0.range.lowerBound) }, moments: moments)
+            table: table, weights: table.parameters.map { .replicated(place: $0.range.lowerBound) }, states: states)
     }
 
     /// Where the values of a kind of the table's parameter `index` are.
     package func layout(of kind: Kind, parameter index: Int) -> Layout {
-        kind == .weights ? weights[index] : moments[index]
+        if case .state = kind { states[index] } else { weights[index] }
     }
 
     /// The values in a rank's arenas that every other rank holds too.
-    package func replicated(
-        weights: UnsafePointer<Float>, firstMoments: UnsafePointer<Float>, secondMoments: UnsafePointer<Float>
-    ) -> [UnsafeBufferPointer<Float>] {
-        zip(Kind.allCases, [weights, firstMoments, secondMoments]).flatMap { kind, base in
+    package func replicated(_ bases: TensorBases) -> [UnsafeBufferPointer<Float>] {
+        bases.kinds.flatMap { kind in
             table.parameters.indices.compactMap { index in
                 guard case .replicated(let place) = layout(of: kind, parameter: index) else { return nil }
-                return UnsafeBufferPointer(start: base + place, count: table.parameters[index].count)
+                return UnsafeBufferPointer(start: bases[kind] + place, count: table.parameters[index].count)
             }
         }
     }
 
     /// Whether every rank holds everything.
     package var isReplicated: Bool {
-        (weights + moments).allSatisfy { if case .replicated = $0 { true } else { false } }
+        (weights + states).allSatisfy { if case .replicated = $0 { true } else { false } }
+    }
+}
+
+/// Where this rank's values begin, by kind; whoever makes them keeps the memory.
+package struct TensorBases {
+    package let weights: UnsafeMutablePointer<Float>
+    package let states: [UnsafeMutablePointer<Float>]
+    /// Averaged weights, where there are any.
+    package let average: UnsafeMutablePointer<Float>?
+
+    package init(
+        weights: UnsafeMutablePointer<Float>, states: [UnsafeMutablePointer<Float>], average: UnsafeMutablePointer<Float>? = nil
+    ) {
+        self.weights = weights
+        self.states = states
+        self.average = average
+    }
+
+    package subscript(kind: Ownership.Kind) -> UnsafeMutablePointer<Float> {
+        switch kind {
+        case .weights: weights
+        case .state(let index): states[index]
+        case .average: average!
+        }
+    }
+
+    /// Weights, then the states in order, then averaged weights.
+    package var kinds: [Ownership.Kind] {
+        [.weights] + states.indices.map { .state($0) } + (average == nil ? [] : [.average])
     }
 }

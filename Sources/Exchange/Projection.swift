@@ -12,10 +12,7 @@ package struct Projection: Sendable {
         package let latency: Double
     }
 
-    /// Share of a link's nominal rate that reaches the program: TCP over Ethernet.
-    private static let payload = 0.94
-
-    package let network: NetworkConfiguration
+    package let network: WindowNetwork
     /// Global.
     package let batch: Int
     /// Threads a rank; the rates are theirs.
@@ -26,7 +23,7 @@ package struct Projection: Sendable {
     package let latency: Double
 
     package init(
-        network: NetworkConfiguration, batch: Int, threads: Int, rates: ComputeRates, activeShare: Double, latency: Double
+        network: WindowNetwork, batch: Int, threads: Int, rates: ComputeRates, activeShare: Double, latency: Double
     ) {
         self.network = network
         self.batch = batch
@@ -51,9 +48,7 @@ package struct Projection: Sendable {
     private func model(_ ranks: Int, _ gigabits: Double, latency: Double) -> CostModel {
         CostModel(
             network: network, batch: batch, shape: RankShape(ranks: ranks, nodes: ranks, threads: threads),
-            links: LinkRates(
-                latencyBetween: latency, latencyWithin: 0, bandwidthBetween: gigabits * 1e9 / 8 * Self.payload,
-                bandwidthWithin: .infinity, sumWithin: .infinity),
+            links: .ethernet(gigabits: gigabits, latency: latency),
             rates: rates, activeShare: activeShare)
     }
 }

@@ -1,4 +1,5 @@
 package import Collectives
+import Layers
 import Networks
 package import Optimizers
 package import Tensors
@@ -155,7 +156,7 @@ package final class ShardedExchange: GradientExchange, @unchecked Sendable {
         let start = cost.seconds
         try cost.measure(communicator) { try communicator.sum(gradients) }
         cost.addWaiting(cost.seconds - start)
-        adam.apply(0..<gradients.count, gradient: gradients.baseAddress!, team: team)
+        adam.apply(0..<gradients.count, gradient: gradients.baseAddress!, scale: 1, team: team)
     }
 
     /// A bucket takes two rounds: its sums, then its weights.
@@ -188,10 +189,10 @@ package final class ShardedExchange: GradientExchange, @unchecked Sendable {
 
     private func update(_ bucket: Bucket) {
         let elements = ownElements(bucket)
-        guard let changes = changes?.own else { return adam.apply(elements, gradient: sums.baseAddress!, team: team) }
+        guard let changes = changes?.own else { return adam.apply(elements, gradient: sums.baseAddress!, scale: 1, team: team) }
         let own = weights + elements.lowerBound
         changes.baseAddress!.update(from: own, count: elements.count)
-        adam.apply(elements, gradient: sums.baseAddress!, team: team)
+        adam.apply(elements, gradient: sums.baseAddress!, scale: 1, team: team)
         // The owner's weights, too, change by what travels.
         inBlocks(elements.count) { block in
             for index in block {

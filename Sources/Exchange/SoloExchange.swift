@@ -1,4 +1,5 @@
 package import Kernels
+import Layers
 import Networks
 package import Optimizers
 package import Tensors
@@ -28,7 +29,7 @@ package final class SoloExchange: GradientExchange, @unchecked Sendable {
     /// Floats of the largest tile a network makes.
     private static func tileCount(_ table: ParameterTable) -> Int {
         // Parameters whose gradients are held whole need none of it; that they count too costs nothing.
-        table.parameters.map { HandNetwork.tileRows(outputs: $0.rowLength) * $0.rowLength }.max() ?? 0
+        table.parameters.map { WindowStem.tileRows(outputs: $0.rowLength) * $0.rowLength }.max() ?? 0
     }
 
     package var cost: ExchangeCost { ExchangeCost() }

@@ -1,6 +1,7 @@
 package import Collectives
 package import Kernels
-package import Networks
+package import Layers
+import Networks
 package import Optimizers
 package import Tensors
 
@@ -31,8 +32,12 @@ package final class SplitExchange: GradientExchange, WindowLayer, @unchecked Sen
     private let x: UnsafeMutablePointer<Float>
     /// Messages as the owner of samples, and as the holder of weights.
     private let ownMessages, heldMessages: UnsafeMutablePointer<Float>
-    /// (samples of all ranks, outputs): partial sums, then the gradient.
+    /// (samples of all ranks, outputs): partial sums, then the gradient; in predictions (ranks, 3, samples of the rank, outputs).
     private let y: UnsafeMutablePointer<Float>
+    /// In predictions: (3, own samples, outputs), the slices' sums; of all ranks' samples, their scales.
+    private let slices, scales: UnsafeMutablePointer<Float>
+    /// In predictions: (outputs).
+    private let backgroundSums: UnsafeMutableBufferPointer<Double>
     private let columnSums: UnsafeMutablePointer<Float>
     /// Of each rank: its number of samples, then the bounds of their windows, two to a float's bits.
     private let bounds: UnsafeMutablePointer<Float>
@@ -57,7 +62,9 @@ package final class SplitExchange: GradientExchange, WindowLayer, @unchecked Sen
         self.maximumSamples = maximumSamples
         let held = layout.held(by: communicator.rank)
         let sizes = Sizes(layout: layout, held: held, outputs: outputs, maximumSamples: maximumSamples)
-        layer = SparseLayer(held: held, outputs: outputs, maximumSamples: sizes.samples, team: team, arena: arena)
+        var carver = Carver(arena)
+        layer = SparseLayer(
+            held: held, outputs: outputs, maximumSamples: sizes.samples, team: team, threads: team.count, &carver)
         func floats(_ count: Int) -> UnsafeMutablePointer<Float> {
             arena.carve(Float.self, count: count).baseAddress!
         }
@@ -65,6 +72,9 @@ package final class SplitExchange: GradientExchange, WindowLayer, @unchecked Sen
         ownMessages = floats(sizes.own)
         heldMessages = floats(sizes.x)
         y = floats(sizes.y)
+        slices = floats(sizes.slices)
+        scales = floats(sizes.samples)
+        backgroundSums = arena.carve(Double.self, count: outputs)
         columnSums = floats(outputs)
         bounds = floats(sizes.bounds)
         active = ActiveWindows(
@@ -81,21 +91,22 @@ package final class SplitExchange: GradientExchange, WindowLayer, @unchecked Sen
     ) -> Int {
         let held = layout.held(by: rank)
         let sizes = Sizes(layout: layout, held: held, outputs: outputs, maximumSamples: maximumSamples)
-        return [sizes.x, sizes.own, sizes.x, sizes.y, outputs, sizes.bounds].reduce(0) {
+        return [sizes.x, sizes.own, sizes.x, sizes.y, sizes.slices, sizes.samples, outputs, sizes.bounds].reduce(0) {
             $0 + Arena.bytes(Float.self, count: $1)
-        } + Arena.bytes(Int32.self, count: sizes.active)
+        } + Arena.bytes(Double.self, count: outputs) + Arena.bytes(Int32.self, count: sizes.active)
             + SparseLayer.bytes(rows: held.rowCount, outputs: outputs, maximumSamples: sizes.samples, threads: threads)
     }
 
     /// What is carved, in elements.
     private struct Sizes {
-        let samples, x, own, y, bounds, active: Int
+        let samples, x, own, y, slices, bounds, active: Int
 
         init(layout: SplitLayout, held: SparseLayer.Held, outputs: Int, maximumSamples: Int) {
             samples = layout.ranks * maximumSamples
             x = samples * held.rowCount
             own = maximumSamples * layout.rows * layout.blocks.columns * ConvolutionPool.channels
-            y = samples * outputs
+            y = ExactSum.slices * samples * outputs
+            slices = ExactSum.slices * maximumSamples * outputs
             bounds = (layout.ranks + 1) * SplitExchange.boundsCount(layout, maximumSamples)
             active = ActiveWindows.boundCount(rows: layout.rows, capacity: samples)
         }
@@ -121,24 +132,8 @@ package final class SplitExchange: GradientExchange, WindowLayer, @unchecked Sen
         _ own: SparseDense, weights: UnsafeMutablePointer<Float>, bias: UnsafePointer<Float>,
         y result: UnsafeMutablePointer<Float>
     ) throws {
-        try shareBounds(own)
-        let samples = shares.last!.upperBound
-        let input = SparseDense(
-            outputs: outputs, blocks: layout.blocks, active: active, samples: samples, background: own.background, x: x,
-            stride: layer.held.rowCount)
-        self.input = input
-        traffic.prepare(active: active, samples: samples, own: shares[communicator.rank])
-        traffic.copy(.pack, windows: own.x, active: own.active, buffer: ownMessages)
-        let arrivals = try communicate { try (0..<layout.pieces).map { try start(.toHolders, piece: $0) } }
-        layer.begin(input)
-        for piece in 0..<layout.pieces {
-            try communicate { try arrivals[piece].finish() }
-            let messages = heldMessages + traffic.heldStart(piece: piece)
-            traffic.copyHeld(.unpack, piece: piece, rows: x, buffer: messages)
-            try polling(arrivals.dropFirst(piece + 1)) { poll in
-                layer.accumulate(input, positions(piece), weights: weights, poll: poll)
-            }
-        }
+        let input = try exchangeWindows(own, weights: weights, ownScales: nil)
+        let samples = input.samples
         layer.finish(input, bias: nil, rectified: false, y: y)
         let counts = shares.map { $0.count * outputs }
         try communicate {
@@ -153,6 +148,83 @@ package final class SplitExchange: GradientExchange, WindowLayer, @unchecked Sen
                 row[index] = value <= 0 ? 0 : value
             }
         }
+    }
+
+    package func predict(
+        _ own: SparseDense, weights: UnsafePointer<Float>, bias: UnsafePointer<Float>, scales ownScales: UnsafePointer<Float>,
+        y result: UnsafeMutablePointer<Float>
+    ) throws {
+        let input = try exchangeWindows(own, weights: weights, ownScales: ownScales)
+        let sums = layer.finishPrediction(input)
+        for index in 0..<outputs { backgroundSums[index] = sums.background(output: index) }
+        for share in shares {
+            let target = y + ExactSum.slices * share.lowerBound * outputs
+            let step = share.count * outputs
+            team.forEach(share.count) { sample, _ in
+                for index in 0..<outputs {
+                    let place = target + (sample &* outputs &+ index)
+                    (place[0], place[step], place[2 &* step]) = ExactSum.cut(
+                        sums.active(sample: share.lowerBound &+ sample, output: index))
+                }
+            }
+        }
+        let counts = shares.map { ExactSum.slices * $0.count * outputs }
+        let count = own.samples * outputs
+        try communicate {
+            try communicator.sum(backgroundSums)
+            try communicator.reduceScatterSum(
+                UnsafeBufferPointer(start: y, count: counts.reduce(0, +)), counts: counts,
+                into: UnsafeMutableBufferPointer(start: slices, count: ExactSum.slices * count))
+        }
+        team.forEach(own.samples) { sample, _ in
+            for index in 0..<outputs {
+                let place = sample &* outputs &+ index
+                result[place] = sums.finish(
+                    active: ExactSum.join(slices[place], slices[count &+ place], slices[2 &* count &+ place]),
+                    background: backgroundSums[index], scale: ownScales[sample], bias: bias[index])
+            }
+        }
+    }
+
+    /// Sends all ranks' windows to who holds their weights, and adds each piece's products while the next travel.
+    /// - Parameter ownScales: of a prediction; nil in a forward pass.
+    /// - Returns: all ranks' samples, over the blocks held here.
+    private func exchangeWindows(
+        _ own: SparseDense, weights: UnsafePointer<Float>, ownScales: UnsafePointer<Float>?
+    ) throws -> SparseDense {
+        try shareBounds(own)
+        let samples = shares.last!.upperBound
+        let input = SparseDense(
+            outputs: outputs, blocks: layout.blocks, active: active, samples: samples, background: own.background, x: x,
+            stride: layer.held.rowCount)
+        self.input = input
+        traffic.prepare(active: active, samples: samples, own: shares[communicator.rank])
+        traffic.copy(.pack, windows: own.x, active: own.active, buffer: ownMessages)
+        let arrivals = try communicate { try (0..<layout.pieces).map { try start(.toHolders, piece: $0) } }
+        if let ownScales {
+            let counts = shares.map(\.count)
+            try communicate {
+                try communicator.allgather(
+                    UnsafeBufferPointer(start: ownScales, count: own.samples), counts: counts,
+                    into: UnsafeMutableBufferPointer(start: scales, count: samples))
+            }
+            layer.beginPrediction(input)
+        } else {
+            layer.begin(input)
+        }
+        for piece in 0..<layout.pieces {
+            try communicate { try arrivals[piece].finish() }
+            let messages = heldMessages + traffic.heldStart(piece: piece)
+            traffic.copyHeld(.unpack, piece: piece, rows: x, buffer: messages)
+            try polling(arrivals.dropFirst(piece + 1)) { poll in
+                if ownScales != nil {
+                    layer.predict(input, positions(piece), weights: weights, scales: scales, poll: poll)
+                } else {
+                    layer.accumulate(input, positions(piece), weights: weights, poll: poll)
+                }
+            }
+        }
+        return input
     }
 
     package func backward(

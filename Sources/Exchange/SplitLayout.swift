@@ -1,5 +1,6 @@
 package import Kernels
-package import Networks
+package import Layers
+import Networks
 import Tensors
 
 /// Which rank holds the weights of which blocks of windows when the large layer is divided by its input rows.
@@ -63,14 +64,17 @@ package struct SplitLayout: Sendable {
         }
     }
 
+    /// The rows that each rank holds.
+    package var division: Division { WindowNetwork.division((0..<ranks).map { rows(heldBy: $0) }) }
+
     /// Who holds what: the large layer's weights and moments by blocks, the rest on every rank.
-    func ownership(_ network: NetworkConfiguration) -> Ownership {
-        let whole = network.table
+    func ownership(_ network: WindowNetwork) -> Ownership {
+        let (whole, division) = (network.table, division)
         var pieces: [Ownership.Piece] = []
         var small: [String: Int] = [:]
         for rank in 0..<ranks {
             let rows = rows(heldBy: rank)
-            let table = network.table(largeRows: rows.reduce(0) { $0 + $1.count })
+            let table = network.description.table(division: division, rank: rank)
             for parameter in table.parameters { small[parameter.name] = parameter.range.lowerBound }
             var place = table[Self.divided].range.lowerBound
             for rows in rows {
@@ -82,7 +86,7 @@ package struct SplitLayout: Sendable {
         let layouts = whole.parameters.map { parameter in
             parameter.name == Self.divided ? Ownership.Layout.divided(pieces) : .replicated(place: small[parameter.name]!)
         }
-        return Ownership(table: whole, weights: layouts, moments: layouts)
+        return Ownership(table: whole, weights: layouts, states: layouts)
     }
 
     /// The parameter that is divided.

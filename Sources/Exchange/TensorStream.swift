@@ -7,30 +7,6 @@ import Tensors
 /// Rank 0 calls `collect` or `distribute` for one tensor after the other, and `end` at last, also after a failure. The
 /// others call `serve` once, and do what it asks for until then. What every rank holds is not sent to rank 0 at all.
 package final class TensorStream {
-    /// Where this rank's values begin, by kind; whoever makes the stream keeps the memory.
-    package struct Bases {
-        package let weights: UnsafeMutablePointer<Float>
-        package let firstMoments: UnsafeMutablePointer<Float>
-        package let secondMoments: UnsafeMutablePointer<Float>
-
-        package init(
-            weights: UnsafeMutablePointer<Float>, firstMoments: UnsafeMutablePointer<Float>,
-            secondMoments: UnsafeMutablePointer<Float>
-        ) {
-            self.weights = weights
-            self.firstMoments = firstMoments
-            self.secondMoments = secondMoments
-        }
-
-        fileprivate subscript(kind: Ownership.Kind) -> UnsafeMutablePointer<Float> {
-            switch kind {
-            case .weights: weights
-            case .firstMoment: firstMoments
-            case .secondMoment: secondMoments
-            }
-        }
-    }
-
     /// Floats that travel at once, 4 MiB.
     private static let chunk = 1 << 20
 
@@ -39,12 +15,12 @@ package final class TensorStream {
     }
 
     private let ownership: Ownership
-    private let bases: Bases
+    private let bases: TensorBases
     private let communicator: any Communicator
     /// What passes through rank 0; made when first needed.
     private lazy var staging = [Float](repeating: 0, count: Self.chunk)
 
-    package init(ownership: Ownership, bases: Bases, communicator: any Communicator) {
+    package init(ownership: Ownership, bases: TensorBases, communicator: any Communicator) {
         self.ownership = ownership
         self.bases = bases
         self.communicator = communicator
@@ -159,16 +135,15 @@ package final class TensorStream {
     }
 
     private func ask(_ request: Request, _ kind: Ownership.Kind, _ index: Int) throws {
-        var words = [request.rawValue, Int64(kind.rawValue), Int64(index)]
+        var words = [request.rawValue, Int64(kind.code), Int64(index)]
         try words.withUnsafeMutableBytes { try communicator.broadcast($0, from: 0) }
     }
 
     private func hear() throws -> (Request, Ownership.Kind, Int)? {
         var words: [Int64] = [0, 0, 0]
         try words.withUnsafeMutableBytes { try communicator.broadcast($0, from: 0) }
-        guard let request = Request(rawValue: words[0]), request != .end, let kind = Ownership.Kind(rawValue: Int(words[1]))
-        else { return nil }
-        return (request, kind, Int(words[2]))
+        guard let request = Request(rawValue: words[0]), request != .end else { return nil }
+        return (request, Ownership.Kind(code: Int(words[1])), Int(words[2]))
     }
 
     // MARK: Chunks

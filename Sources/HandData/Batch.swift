@@ -6,14 +6,16 @@ package struct Batch {
     package let step: UInt64
     /// Number of samples: unreadable ones are left out and the others moved up.
     package let count: Int
-    /// Conditioned frames, (count, height, width).
+    /// The network's inputs, (count, height, width) of the pipeline's `inputSize`.
     package let input: UnsafeMutableBufferPointer<Float>
-    /// Labels, (count, 48): u px, v px, d mm for each joint.
+    /// Labels, (count, 48), in the pipeline's units.
     package let labels: UnsafeMutableBufferPointer<Float>
     /// Index of each sample in its source, (count).
     package let samples: UnsafeBufferPointer<Int>
     /// Position of each sample in the order, (count); for a range of a source, its index.
     package let positions: UnsafeBufferPointer<UInt64>
+    /// Geometry of each sample's crop, (count); empty for full frames.
+    package let geometries: UnsafeBufferPointer<CropGeometry>
     /// Samples of this step that cannot be read and were not reported before.
     package let bad: [BadSample]
     /// How long `next` waited for it, s.
@@ -32,6 +34,14 @@ enum BatchPlan {
         switch self {
         case .order(_, _, let shard): shard.count
         case .range(let range, let batch): min(range.count, batch)
+        }
+    }
+
+    /// The order's seed; nil for a range, whose samples are not varied.
+    var seed: UInt64? {
+        switch self {
+        case .order(let order, _, _): order.seed
+        case .range: nil
         }
     }
 
@@ -66,7 +76,8 @@ final class BatchSlot {
     let labels: UnsafeMutableBufferPointer<Float>  // (capacity, 48)
     let samples: UnsafeMutableBufferPointer<Int>  // (capacity)
     let positions: UnsafeMutableBufferPointer<UInt64>  // (capacity)
-    let frameSize: Int
+    let geometries: UnsafeMutableBufferPointer<CropGeometry>  // (capacity), or empty: full frames
+    let inputSize: Int
 
     /// The step it is for; nil: not in use.
     var step: UInt64?
@@ -76,12 +87,14 @@ final class BatchSlot {
     var finished = 0
     var failures: [(row: Int, sample: BadSample)] = []
 
-    init(capacity: Int, frameSize: Int) {
-        self.frameSize = frameSize
-        input = Self.allocate(capacity * frameSize)
+    /// - Parameter inputSize: values of a sample's input.
+    init(capacity: Int, inputSize: Int, isCropped: Bool) {
+        self.inputSize = inputSize
+        input = Self.allocate(capacity * inputSize)
         labels = Self.allocate(capacity * HandLabel.valueCount)
         samples = Self.allocate(capacity)
         positions = Self.allocate(capacity)
+        geometries = Self.allocate(isCropped ? capacity : 0)
     }
 
     deinit {
@@ -89,6 +102,7 @@ final class BatchSlot {
         labels.deallocate()
         samples.deallocate()
         positions.deallocate()
+        geometries.deallocate()
     }
 
     /// At addresses of whole cache lines.
@@ -99,7 +113,7 @@ final class BatchSlot {
     }
 
     func inputRow(_ row: Int) -> UnsafeMutableBufferPointer<Float> {
-        UnsafeMutableBufferPointer(rebasing: input[(row * frameSize)..<((row + 1) * frameSize)])
+        UnsafeMutableBufferPointer(rebasing: input[(row * inputSize)..<((row + 1) * inputSize)])
     }
 
     func labelRow(_ row: Int) -> UnsafeMutableBufferPointer<Float> {
@@ -118,6 +132,7 @@ final class BatchSlot {
                 _ = labelRow(kept).update(fromContentsOf: labelRow(row))
                 samples[kept] = samples[row]
                 positions[kept] = positions[row]
+                if !geometries.isEmpty { geometries[kept] = geometries[row] }
             }
             kept += 1
         }

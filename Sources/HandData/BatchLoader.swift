@@ -5,7 +5,7 @@ import Tensors
 package enum BadSamplePolicy: String, CaseIterable, Sendable, Codable {
     /// The run ends with the sample's place and reason.
     case stop
-    /// The sample is left out, reported once, and not read again.
+    /// The sample is left out, reported once, and not read again; one that storage did not give is read again in another epoch.
     case skip
 }
 
@@ -16,7 +16,8 @@ package enum BadSamplePolicy: String, CaseIterable, Sendable, Codable {
 package final class BatchLoader {
     /// How a loader reads, whatever it reads.
     package struct Configuration: Sendable {
-        package var conditioning = DepthConditioning.normalized
+        /// How frames become inputs; by default whole, normalised.
+        package var pipeline = SamplePipeline.frame(.normalized)
         package var onBadSample = BadSamplePolicy.stop
         /// Reading threads.
         package var threads = 1
@@ -24,6 +25,12 @@ package final class BatchLoader {
         package var stepsAhead = 2
 
         package init() {}
+
+        /// The conditioning of whole frames; setting it makes the pipeline one of whole frames.
+        package var conditioning: DepthConditioning {
+            get { if case .frame(let conditioning) = pipeline.view { conditioning } else { .normalized } }
+            set { pipeline = .frame(newValue) }
+        }
     }
 
     private let state: LoaderState
@@ -93,6 +100,8 @@ private final class LoaderState: @unchecked Sendable {
     private let source: any FrameSource
     private let cache: FrameCache?
     private let configuration: BatchLoader.Configuration
+    private let centres: CentreCache?
+    private let seed: UInt64?
     private let endStep: UInt64
     private let slots: [BatchSlot]
     private let monitor = Monitor()
@@ -122,9 +131,14 @@ private final class LoaderState: @unchecked Sendable {
         unopened = steps.lowerBound
         held = steps.lowerBound
         endStep = steps.upperBound
-        let frameSize = source.width * source.height
+        centres = configuration.pipeline.findsCentres ? CentreCache(count: source.count) : nil
+        seed = plan.seed
         let capacity = plan.capacity
-        slots = (0...max(configuration.stepsAhead, 1)).map { _ in BatchSlot(capacity: capacity, frameSize: frameSize) }
+        let input = configuration.pipeline.inputSize(width: source.width, height: source.height)
+        slots = (0...max(configuration.stepsAhead, 1)).map { _ in
+            BatchSlot(
+                capacity: capacity, inputSize: input.width * input.height, isCropped: configuration.pipeline.crop != nil)
+        }
     }
 
     // MARK: The caller's side
@@ -144,7 +158,10 @@ private final class LoaderState: @unchecked Sendable {
 
         slot.failures.sort { $0.row < $1.row }
         var unseen: [BadSample] = []
-        for (row, sample) in slot.failures where knownBad.insert(slot.samples[row]).inserted { unseen.append(sample) }
+        for (row, sample) in slot.failures {
+            // What storage did not give now it may give in another epoch.
+            if sample.mayPass || knownBad.insert(slot.samples[row]).inserted { unseen.append(sample) }
+        }
         if configuration.onBadSample == .stop, let first = slot.failures.first {
             failure = first.sample
             throw first.sample
@@ -153,10 +170,12 @@ private final class LoaderState: @unchecked Sendable {
         wanted += 1
         return Batch(
             step: wanted - 1, count: count,
-            input: UnsafeMutableBufferPointer(rebasing: slot.input[..<(count * slot.frameSize)]),
+            input: UnsafeMutableBufferPointer(rebasing: slot.input[..<(count * slot.inputSize)]),
             labels: UnsafeMutableBufferPointer(rebasing: slot.labels[..<(count * HandLabel.valueCount)]),
             samples: UnsafeBufferPointer(rebasing: slot.samples[..<count]),
-            positions: UnsafeBufferPointer(rebasing: slot.positions[..<count]), bad: unseen, waitSeconds: waited)
+            positions: UnsafeBufferPointer(rebasing: slot.positions[..<count]),
+            geometries: UnsafeBufferPointer(rebasing: slot.geometries[..<min(count, slot.geometries.count)]), bad: unseen,
+            waitSeconds: waited)
     }
 
     func restart(at step: UInt64) {
@@ -183,20 +202,18 @@ private final class LoaderState: @unchecked Sendable {
 
     /// Reads sample after sample until the loader stops.
     func work() {
-        let frame = UnsafeMutableBufferPointer<UInt16>.allocate(capacity: source.width * source.height)
-        defer { frame.deallocate() }
+        let scratch = SampleScratch(width: source.width, height: source.height)
         monitor.lock()
         while !isStopped {
             guard let (slot, row) = claim() else {
                 monitor.wait()
                 continue
             }
-            let sample = slot.samples[row]
             inWork += 1
             monitor.unlock()
             var failed: BadSample?
             do {
-                try read(sample, frame: frame, input: slot.inputRow(row), label: slot.labelRow(row))
+                try read(row, of: slot, scratch: scratch)
             } catch {
                 failed = error
             }
@@ -209,16 +226,44 @@ private final class LoaderState: @unchecked Sendable {
         monitor.unlock()
     }
 
-    private func read(
-        _ sample: Int, frame: UnsafeMutableBufferPointer<UInt16>, input: UnsafeMutableBufferPointer<Float>,
-        label: UnsafeMutableBufferPointer<Float>
-    ) throws(BadSample) {
-        if let cache, cache.load(sample, conditioning: configuration.conditioning, into: input) {
+    /// Prepares a sample: what `SamplePipeline.prepare` yields, with frame and centre from memory where they are there.
+    private func read(_ row: Int, of slot: BatchSlot, scratch: SampleScratch) throws(BadSample) {
+        let sample = slot.samples[row]
+        let input = slot.inputRow(row)
+        let label = slot.labelRow(row)
+        let pipeline = configuration.pipeline
+        if case .frame(let conditioning) = pipeline.view, let cache,
+            cache.load(sample, conditioning: conditioning, into: input)
+        {
+            // Whole frames go from the cache into the input without a stop.
             return source.readLabel(sample, into: label)
         }
-        try source.readSample(sample, depth: frame, label: label)
-        cache?.store(sample, depth: UnsafeBufferPointer(frame))
-        configuration.conditioning.apply(UnsafeBufferPointer(frame), to: input)
+        if pipeline.crop != nil, let cache, cache.load(sample, into: scratch.depth) {
+            source.readLabel(sample, into: label)
+        } else {
+            try source.readSample(sample, depth: scratch.depth, label: label)
+            cache?.store(sample, depth: UnsafeBufferPointer(scratch.depth))
+        }
+        let variation = seed.map {
+            pipeline.variation(seed: $0, position: slot.positions[row], count: source.count)
+        }
+        let geometry = pipeline.finish(
+            scratch.frame, centre: try centre(of: sample, label: UnsafeBufferPointer(label), scratch: scratch),
+            variation: variation ?? .none, input: input, label: label)
+        if let geometry { slot.geometries[row] = geometry }
+    }
+
+    private func centre(
+        of sample: Int, label: UnsafeBufferPointer<Float>, scratch: SampleScratch
+    ) throws(BadSample) -> SIMD3<Double>? {
+        if let known = centres?.centre(of: sample) { return known }
+        do {
+            let centre = try configuration.pipeline.centre(of: scratch.frame, index: sample, label: label, scratch: scratch)
+            if let centre { centres?.keep(centre, of: sample) }
+            return centre
+        } catch {
+            throw source.refuse(sample, reason: error.reason)
+        }
     }
 
     /// A row to be read, of the earliest step that has one. The caller holds the lock.

@@ -1,5 +1,5 @@
 /// A pinhole camera: x = (u - centreU) * d / focalU, y = (v - centreV) * d / focalV, z = d, in mm; y points down.
-package struct Camera: Sendable, Equatable {
+package struct Camera: Sendable, Equatable, Codable, BitwiseCopyable {
     /// Focal lengths and principal point, px.
     package let focalU: Double
     package let focalV: Double
@@ -32,5 +32,10 @@ package struct Camera: Sendable, Equatable {
     /// The place (x, y, z), mm, of pixel (u, v) at depth d mm.
     package func millimetres(u: Double, v: Double, d: Double) -> SIMD3<Double> {
         SIMD3((u - centreU) * d / focalU, (v - centreV) * d / focalV, d)
+    }
+
+    /// The pixel (u, v) and depth d mm of the place (x, y, z), mm, with z > 0: `millimetres` undone.
+    package func image(_ place: SIMD3<Double>) -> SIMD3<Double> {
+        SIMD3(centreU + place.x * focalU / place.z, centreV + place.y * focalV / place.z, place.z)
     }
 }

@@ -25,8 +25,11 @@ package struct BadSample: Error, CustomStringConvertible, Equatable, Sendable {
     /// Its index in the source that lists it, or nil where the label line does not yield a sample.
     package let index: Int?
     package let reason: String
+    /// Whether it may be read later: the file server, or a shortage, is to blame, not the frame.
+    package let mayPass: Bool
 
-    package init(path: String, labelFile: String, line: Int, index: Int? = nil, reason: String) {
+    package init(path: String, labelFile: String, line: Int, index: Int? = nil, reason: String, mayPass: Bool = false) {
+        self.mayPass = mayPass
         self.path = path
         self.labelFile = labelFile
         self.line = line
@@ -37,6 +40,13 @@ package struct BadSample: Error, CustomStringConvertible, Equatable, Sendable {
     package var description: String {
         let place = "\(printable(labelFile)):\(line)"
         return path.isEmpty ? "\(place): \(reason)" : "\(place): \(printable(path)): \(reason)"
+    }
+
+    /// What to do about it.
+    package var hint: String {
+        mayPass
+            ? "look at the file server, disk, memory or limits of this node, and go on with --resume auto; the frame may be whole"
+            : "repair the frame (--check-data lists all such), or leave such frames out with --on-bad-sample skip"
     }
 }
 

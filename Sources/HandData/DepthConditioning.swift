@@ -1,12 +1,12 @@
 /// How depths in mm become the network's input.
 package enum DepthConditioning: String, CaseIterable, Sendable, Codable {
-    /// Nearness in 0...1: 0 for the background and what is no depth, near surfaces large.
+    /// Nearness, 0 for the background and what is no depth, else 0.05...2, near surfaces large.
     case normalized
     /// The number itself, as the question's program fed it.
     case raw
 
     /// A depth is one where 0 < d < this; the background is a large number (32001 in most accounts of ICVL).
-    static let farthestValid: UInt16 = 1500
+    package static let farthestValid: UInt16 = 1500
 
     /// Writes the conditioned `depth` to `input`.
     ///

@@ -1,11 +1,34 @@
 import Glibc
+import Tensors
 
 /// Why a file could not be read, without its path: the caller knows the place that a message should name.
 struct FileFailure: Error, Equatable {
     let reason: String
+    /// The errno behind it, if there is one.
+    let code: Int32?
 
-    init(_ reason: String) { self.reason = reason }
-    init(errno code: Int32) { reason = code == ENOENT ? "missing file" : String(cString: strerror(code)) }
+    init(_ reason: String) { (self.reason, code) = (reason, nil) }
+    init(errno code: Int32) {
+        reason = code == ENOENT ? "missing file" : String(cString: strerror(code))
+        self.code = code
+    }
+
+    /// Whether the file may be read later: the file server, or a shortage, is to blame.
+    var mayPass: Bool { code.map(StorageRetry.mayPass) ?? false }
+
+    /// The same, said after all tries.
+    var afterTries: FileFailure { mayPass ? FileFailure("\(reason), in \(StorageRetry.tries) tries", code) : self }
+
+    private init(_ reason: String, _ code: Int32?) { (self.reason, self.code) = (reason, code) }
+
+    /// Runs `body`, again where its failure may pass.
+    static func retrying<Value: ~Copyable>(_ body: () throws(FileFailure) -> Value) throws(FileFailure) -> Value {
+        do throws(FileFailure) {
+            return try StorageRetry.run(code: { $0.code }, body)
+        } catch {
+            throw error.afterTries
+        }
+    }
 }
 
 /// An open file descriptor, closed with its owner.
@@ -82,9 +105,10 @@ struct FileBytes: ~Copyable {
 
 /// Writes `bytes` under a temporary name beside `path` and renames: the file is whole or as it was before.
 func writeAtomically(_ bytes: UnsafeRawBufferPointer, to path: String) throws(DataError) {
-    let temporary = "\(path).\(getpid()).partial"
+    // Two hosts may write here at once by processes of one number.
+    let temporary = "\(path).\(getpid())-\(String(UInt32.random(in: 0...UInt32.max), radix: 16)).partial"
     do {
-        let file = try FileDescriptor(opening: temporary, flags: O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW)
+        let file = try FileDescriptor(opening: temporary, flags: O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW)
         try file.write(bytes)
     } catch {
         unlink(temporary)
@@ -103,7 +127,7 @@ enum FileKind { case directory, regular, other, absent }
 /// What stands at `path`, links followed.
 func fileKind(_ path: String) -> FileKind {
     var status = stat()
-    guard stat(path, &status) == 0 else { return .absent }
+    guard StorageRetry.errorNumber({ stat(path, &status) }) == 0 else { return .absent }
     switch status.st_mode & S_IFMT {
     case S_IFDIR: return .directory
     case S_IFREG: return .regular
@@ -113,10 +137,24 @@ func fileKind(_ path: String) -> FileKind {
 
 /// The names in a directory, without `.` and `..`, sorted bytewise.
 func directoryEntries(_ path: String) throws(DataError) -> [String] {
-    guard let directory = opendir(path) else { throw DataError("cannot list", path, errno: errno) }
+    do throws(FileFailure) {
+        return try FileFailure.retrying { () throws(FileFailure) in try namesOnce(path) }
+    } catch {
+        throw DataError("cannot list \(printable(path)): \(error.reason)")
+    }
+}
+
+private func namesOnce(_ path: String) throws(FileFailure) -> [String] {
+    guard let directory = opendir(path) else { throw FileFailure(errno: errno) }
     defer { closedir(directory) }
     var names: [String] = []
-    while let entry = readdir(directory) {
+    while true {
+        // readdir(3) tells an error from the end by errno alone.
+        errno = 0
+        guard let entry = readdir(directory) else {
+            guard errno == 0 else { throw FileFailure(errno: errno) }
+            break
+        }
         let name = withUnsafePointer(to: &entry.pointee.d_name) { tuple in
             tuple.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
         }

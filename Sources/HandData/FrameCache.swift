@@ -69,6 +69,22 @@ package final class FrameCache: @unchecked Sendable {
         return true
     }
 
+    /// Writes the frame `index` to `depth`, the depths as they were stored.
+    /// - Returns: false, with `depth` untouched, if the frame is not here.
+    package func load(_ index: Int, into depth: UnsafeMutableBufferPointer<UInt16>) -> Bool {
+        precondition(depth.count == width * height, "the buffer must hold a frame")
+        let start = monitor.withLock { starts[index] }
+        guard start >= 0 else { return false }
+        let entry = (region + start).assumingMemoryBound(to: UInt16.self)
+        let (left, top, boxWidth, boxHeight) = (Int(entry[1]), Int(entry[2]), Int(entry[3]), Int(entry[4]))
+        depth.update(repeating: entry[0])
+        for row in 0..<boxHeight {
+            let target = depth.baseAddress! + (top + row) * width + left
+            target.update(from: entry + Self.headerCount + row * boxWidth, count: boxWidth)
+        }
+        return true
+    }
+
     /// Stores frame `index` unless it is here or there is no room left.
     package func store(_ index: Int, depth: UnsafeBufferPointer<UInt16>) {
         precondition(depth.count == width * height, "the buffer must hold a frame")
@@ -102,7 +118,7 @@ package final class FrameCache: @unchecked Sendable {
 
     /// The value that most pixels have, if one has the majority (Boyer and Moore's vote); some value of the frame
     /// otherwise.
-    private static func commonValue(_ depth: UnsafeBufferPointer<UInt16>) -> UInt16 {
+    package static func commonValue(_ depth: UnsafeBufferPointer<UInt16>) -> UInt16 {
         var candidate: UInt16 = 0
         var votes = 0
         for value in depth {

@@ -23,6 +23,9 @@ package protocol FrameSource: Sendable {
     /// Where sample `index` comes from, for messages, for example `labels.txt:12: .../image_0011.png`.
     func describe(_ index: Int) -> String
 
+    /// Sample `index` as one that cannot be used, for `reason`.
+    func refuse(_ index: Int, reason: String) -> BadSample
+
     /// A hash of names, labels and frame size, the same on every machine: it changes when the data set does.
     var fingerprint: UInt64 { get }
 }
@@ -33,6 +36,10 @@ extension FrameSource {
     ) throws(BadSample) {
         readLabel(index, into: label)
         try readFrame(index, into: depth)
+    }
+
+    package func refuse(_ index: Int, reason: String) -> BadSample {
+        BadSample(path: "", labelFile: describe(index), line: index + 1, index: index, reason: reason)
     }
 }
 

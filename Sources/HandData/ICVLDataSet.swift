@@ -8,6 +8,8 @@ package struct ICVLDataSet: Sendable {
     package let malformed: [BadSample]
     /// How many such lines there are in all.
     package let malformedCount: Int
+    /// Whether the held-out part is a test set of its own, not split off the training frames.
+    package let hasTestSet: Bool
 
     /// Share of the training frames that is held out where there is no test set.
     static let heldOutPercent = 10
@@ -21,8 +23,11 @@ package struct ICVLDataSet: Sendable {
     package static func open(_ directory: String, rotations: Rotations = .none) throws(DataError) -> ICVLDataSet {
         let layout = try ICVLLayout.find(in: directory)
         var table = LabelTable()
+        var rotated = 0
         try LabelFile.read(layout.trainingLabels, into: &table) { name in
-            rotations == .all || FramePath.originalStart(name) == nil
+            if rotations == .all || FramePath.originalStart(name) == nil { return true }
+            rotated += 1
+            return false
         }
         let listed = (0..<table.count).map { Int32($0) }
         guard !listed.isEmpty else {
@@ -31,7 +36,7 @@ package struct ICVLDataSet: Sendable {
             throw DataError(
                 "no samples in \(printable(layout.trainingLabels)): \(broken) malformed lines\(first); "
                     + "hint: a line is `path u1 v1 d1 ... u16 v16 d16`"
-                    + (rotations == .none ? ", and rotated copies count with --rotations all" : ""))
+                    + (rotated > 0 ? "; \(rotated) lines are rotated copies, which count with --rotations all" : ""))
         }
         let size = try frameSize(table, folder: layout.trainingDepth)
 
@@ -45,7 +50,7 @@ package struct ICVLDataSet: Sendable {
             }
             return ICVLDataSet(
                 training: part(split.training), heldOut: part(split.heldOut), notes: [note],
-                malformed: table.malformed, malformedCount: table.malformedCount)
+                malformed: table.malformed, malformedCount: table.malformedCount, hasTestSet: false)
         }
 
         var test = LabelTable()
@@ -56,7 +61,7 @@ package struct ICVLDataSet: Sendable {
             heldOut: ICVLFrames(
                 table: test, samples: (0..<test.count).map { Int32($0) }, depthFolder: layout.testDepth, size: size),
             notes: notes, malformed: table.malformed + test.malformed,
-            malformedCount: table.malformedCount + test.malformedCount)
+            malformedCount: table.malformedCount + test.malformedCount, hasTestSet: true)
     }
 
     /// The last tenth of the originals, and the rest without rotated copies of that tenth.
@@ -83,9 +88,11 @@ package struct ICVLDataSet: Sendable {
                 }
             } catch {
                 let name = String(decoding: table.name(index), as: UTF8.self)
-                firstFailure =
-                    firstFailure
-                    ?? "\(printable(table.file(index))):\(table.line(index)): \(printable("\(folder)/\(name)")): \(error)"
+                let failure = BadSample(
+                    path: "\(folder)/\(name)", labelFile: table.file(index), line: table.line(index), reason: error.description,
+                    mayPass: error.mayPass)
+                if failure.mayPass { throw DataError("\(failure); hint: \(failure.hint)") }
+                firstFailure = firstFailure ?? failure.description
             }
         }
         throw DataError(

@@ -1,4 +1,5 @@
 import Glibc
+import Tensors
 
 /// The samples of one part (training or held-out) of an ICVL data set on disk.
 package struct ICVLFrames: FrameSource {
@@ -38,7 +39,7 @@ package struct ICVLFrames: FrameSource {
                 try PNG.decode(file: path, expecting: PNG.Size(width: width, height: height), into: depth)
             }
         } catch {
-            throw bad(index, reason: error.description)
+            throw bad(index, reason: error.description, mayPass: error.mayPass)
         }
     }
 
@@ -50,16 +51,21 @@ package struct ICVLFrames: FrameSource {
     /// The samples of `range` whose frame is not there, is no regular file or is empty, without opening any.
     ///
     /// A stat(2) a sample: ranks share the work by checking a range each.
-    package func missingFrames(in range: Range<Int>) -> [BadSample] {
+    /// - Throws: `DataError` where storage does not answer, which says nothing about the frame.
+    package func missingFrames(in range: Range<Int>) throws(DataError) -> [BadSample] {
         var found: [BadSample] = []
         for index in range {
-            let reason: String? = withPath(of: index) { path in
+            let failure: FileFailure? = withPath(of: index) { path in
                 var status = stat()
-                guard stat(path, &status) == 0 else { return FileFailure(errno: errno).reason }
-                guard status.st_mode & S_IFMT == S_IFREG else { return "not a regular file" }
-                return status.st_size == 0 ? "empty file" : nil
+                let code = StorageRetry.errorNumber { stat(path, &status) }
+                guard code == 0 else { return FileFailure(errno: code).afterTries }
+                guard status.st_mode & S_IFMT == S_IFREG else { return FileFailure("not a regular file") }
+                return status.st_size == 0 ? FileFailure("empty file") : nil
             }
-            if let reason { found.append(bad(index, reason: reason)) }
+            guard let failure else { continue }
+            let sample = bad(index, reason: failure.reason, mayPass: failure.mayPass)
+            guard !sample.mayPass else { throw DataError("\(sample); hint: \(sample.hint)") }
+            found.append(sample)
         }
         return found
     }
@@ -105,11 +111,13 @@ package struct ICVLFrames: FrameSource {
         "\(depthFolder)/\(String(decoding: table.name(Int(samples[index])), as: UTF8.self))"
     }
 
-    private func bad(_ index: Int, reason: String) -> BadSample {
+    package func refuse(_ index: Int, reason: String) -> BadSample { bad(index, reason: reason) }
+
+    private func bad(_ index: Int, reason: String, mayPass: Bool = false) -> BadSample {
         let sample = Int(samples[index])
         return BadSample(
-            path: path(of: index), labelFile: table.file(sample), line: table.line(sample), index: index, reason: reason
-        )
+            path: path(of: index), labelFile: table.file(sample), line: table.line(sample), index: index, reason: reason,
+            mayPass: mayPass)
     }
 
     private static func hash(_ table: LabelTable, _ samples: [Int32], _ size: PNG.Size) -> UInt64 {

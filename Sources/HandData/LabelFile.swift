@@ -1,4 +1,5 @@
 import Glibc
+import Tensors
 
 /// Reader of ICVL label files: `path u1 v1 d1 ... u16 v16 d16` a line.
 ///
@@ -26,11 +27,26 @@ package enum LabelFile {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
         defer { buffer.deallocate() }
         do throws(FileFailure) {
-            let file = try FileDescriptor(opening: path, flags: O_RDONLY)
-            _ = try file.regularSize()
+            var file = try FileFailure.retrying { () throws(FileFailure) in
+                let file = try FileDescriptor(opening: path, flags: O_RDONLY)
+                _ = try file.regularSize()
+                return file
+            }
             var kept = 0
+            var offset = 0
             while true {
-                let got = try file.read(into: UnsafeMutableRawBufferPointer(rebasing: buffer[kept...]))
+                let room = UnsafeMutableRawBufferPointer(rebasing: buffer[kept...])
+                let got: Int
+                do throws(FileFailure) {
+                    got = try file.read(into: room)
+                } catch {
+                    guard error.mayPass else { throw error }
+                    // A handle that went stale stays so: the file is opened anew, where reading stopped.
+                    StorageRetry.sleep(seconds: StorageRetry.pauses[0])
+                    file = try FileFailure.retrying { () throws(FileFailure) in try reopen(path, at: offset) }
+                    got = try file.read(into: room)
+                }
+                offset += got
                 let filled = UnsafeRawBufferPointer(rebasing: buffer[..<(kept + got)])
                 let isLast = kept + got < buffer.count
                 let consumed = parser.consume(filled, isLast: isLast, into: &table, keeping: keeping)
@@ -43,6 +59,12 @@ package enum LabelFile {
                 "cannot read the label file \(printable(path)): \(error.reason); hint: is it there, and may you read it?"
             )
         }
+    }
+
+    private static func reopen(_ path: String, at offset: Int) throws(FileFailure) -> FileDescriptor {
+        let file = try FileDescriptor(opening: path, flags: O_RDONLY)
+        guard lseek(file.number, off_t(offset), SEEK_SET) >= 0 else { throw FileFailure(errno: errno) }
+        return file
     }
 
     /// The same for bytes in memory; `name` stands for the file in messages.
@@ -128,7 +150,8 @@ struct LabelParser {
         if form == .numbersOnly, count == 0 { return }
         guard count == HandLabel.valueCount else {
             let expected = form == .named ? "48 after the path" : "48"
-            return table.appendMalformed(line: line, reason: "\(count) numbers, expected \(expected)")
+            let joints = count > 0 && count % 3 == 0 ? ": \(count / 3) joints of u, v, d, and ICVL has \(HandLabel.jointCount)" : ""
+            return table.appendMalformed(line: line, reason: "\(count) numbers, expected \(expected)\(joints)")
         }
         label.withUnsafeBufferPointer { table.append(name: name, label: $0, line: line) }
     }

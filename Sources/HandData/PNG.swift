@@ -4,8 +4,10 @@ import Glibc
 /// Why a PNG could not be decoded, in words for one line of a message.
 package struct PNGError: Error, CustomStringConvertible, Equatable {
     package let description: String
+    /// Whether the file may be read later: not its content is to blame.
+    package let mayPass: Bool
 
-    init(_ description: String) { self.description = description }
+    init(_ description: String, mayPass: Bool = false) { (self.description, self.mayPass) = (description, mayPass) }
 }
 
 /// Reading 16-bit greyscale PNG with libspng.
@@ -106,9 +108,9 @@ package enum PNG {
 
     private static func reading<Value: ~Copyable>(_ body: () throws(FileFailure) -> Value) throws(PNGError) -> Value {
         do throws(FileFailure) {
-            return try body()
+            return try FileFailure.retrying(body)
         } catch {
-            throw PNGError(error.reason)
+            throw PNGError(error.reason, mayPass: error.mayPass)
         }
     }
 

@@ -51,5 +51,9 @@ package struct PoseSource: FrameSource {
         }
     }
 
+    package func refuse(_ index: Int, reason: String) -> BadSample {
+        BadSample(path: "", labelFile: table.file(index), line: table.line(index), index: index, reason: reason)
+    }
+
     package func describe(_ index: Int) -> String { "\(printable(table.file(index))):\(table.line(index))" }
 }

@@ -34,6 +34,12 @@ package struct SyntheticSource: FrameSource {
 
     package func describe(_ index: Int) -> String { "synthetic frame \(frameNumber(index)) of seed \(hands.seed)" }
 
+    package func refuse(_ index: Int, reason: String) -> BadSample {
+        BadSample(
+            path: "", labelFile: "synthetic hands of seed \(hands.seed), frame", line: Int(frameNumber(index)), index: index,
+            reason: reason)
+    }
+
     /// Of the renderer's version, the seed, the size and the frames: the samples are a pure function of them.
     package var fingerprint: UInt64 {
         var hash = StreamHash()

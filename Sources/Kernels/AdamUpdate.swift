@@ -21,11 +21,14 @@ package struct AdamUpdate: Sendable {
         self.epsilon = epsilon
     }
 
-    /// Updates `count` weights and moments in place. NaN in the gradient stays in all three.
+    /// Updates `count` weights and moments in place. NaN in the gradient stays in all three. Numbers below the normal range are
+    /// taken as 0, as by a worker team's threads, whichever thread calls.
     package func apply(
         weights: UnsafeMutablePointer<Float>, firstMoment: UnsafeMutablePointer<Float>,
         secondMoment: UnsafeMutablePointer<Float>, gradient: UnsafePointer<Float>, count: Int
     ) {
+        let control = dtrain_flush_subnormals()
+        defer { dtrain_restore_subnormals(control) }
         let w = UnsafeMutableRawPointer(weights)
         let m = UnsafeMutableRawPointer(firstMoment)
         let v = UnsafeMutableRawPointer(secondMoment)

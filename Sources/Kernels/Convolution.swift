@@ -57,7 +57,7 @@ package struct ConvolutionPool: Sendable {
     /// - Parameters:
     ///   - weights, bias: as for `forward`.
     package func background(weights: UnsafePointer<Float>, bias: UnsafePointer<Float>) -> SIMD8<Float> {
-        let taps = UnsafeRawPointer(weights).assumingMemoryBound(to: SIMD8<Float>.self)
+        let taps = Taps(weights)
         let value = backgroundBlock(taps, UnsafeRawPointer(bias).load(as: SIMD8<Float>.self)).a0
         return value.replacing(with: 0, where: value .<= 0)
     }
@@ -77,7 +77,7 @@ package struct ConvolutionPool: Sendable {
         output: UnsafeMutablePointer<Float>, winners: UnsafeMutablePointer<UInt8>, scratch: UnsafeMutablePointer<Float>
     ) {
         pad(image, into: scratch)
-        let taps = UnsafeRawPointer(weights).assumingMemoryBound(to: SIMD8<Float>.self)
+        let taps = Taps(weights)
         let bias = UnsafeRawPointer(bias).load(as: SIMD8<Float>.self)
         let constant = Winner(backgroundBlock(taps, bias).a0)
         for row in 0..<pooledHeight {
@@ -101,7 +101,7 @@ package struct ConvolutionPool: Sendable {
     }
 
     /// A block that sees zeros alone: each of its values is the same sum, in the same order.
-    private func backgroundBlock(_ taps: UnsafePointer<SIMD8<Float>>, _ bias: SIMD8<Float>) -> Block {
+    private func backgroundBlock(_ taps: Taps, _ bias: SIMD8<Float>) -> Block {
         withUnsafeTemporaryAllocation(of: Float.self, capacity: 6 * 8) { patch in
             patch.initialize(repeating: 0)
             return Block(at: patch.baseAddress!, stride: 8, taps: taps, bias: bias)
@@ -109,7 +109,7 @@ package struct ConvolutionPool: Sendable {
     }
 
     private func forwardRow2(
-        _ corner: UnsafePointer<Float>, _ columns: Range<Int>, _ taps: UnsafePointer<SIMD8<Float>>, _ bias: SIMD8<Float>,
+        _ corner: UnsafePointer<Float>, _ columns: Range<Int>, _ taps: Taps, _ bias: SIMD8<Float>,
         _ output: UnsafeMutablePointer<Float>, _ winners: UnsafeMutablePointer<UInt8>
     ) {
         var column = columns.lowerBound
@@ -133,7 +133,7 @@ package struct ConvolutionPool: Sendable {
     }
 
     private func forwardRow4(
-        _ corner: UnsafePointer<Float>, _ columns: Range<Int>, _ taps: UnsafePointer<SIMD8<Float>>, _ bias: SIMD8<Float>,
+        _ corner: UnsafePointer<Float>, _ columns: Range<Int>, _ taps: Taps, _ bias: SIMD8<Float>,
         _ output: UnsafeMutablePointer<Float>, _ winners: UnsafeMutablePointer<UInt8>
     ) {
         for column in columns {
@@ -176,7 +176,8 @@ package struct ConvolutionPool: Sendable {
         biasGradient: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>
     ) {
         pad(image, into: scratch)
-        let sums = UnsafeMutableRawPointer(scratch + scratchCount - sumCount).assumingMemoryBound(to: SIMD8<Float>.self)
+        let sums = UnsafeMutableRawPointer(scratch + scratchCount - sumCount).bindMemory(
+            to: SIMD8<Float>.self, capacity: Self.channels * 5)
         sums.update(repeating: .zero, count: Self.channels * 5)
         var biasSums = SIMD8<Float>.zero
         let isLiving = background.map { .!($0 .<= 0) } ?? SIMDMask(repeating: false)
@@ -247,13 +248,25 @@ package struct ConvolutionPool: Sendable {
     }
 }
 
+/// The convolution's weights: for each tap the eight channels', as a register.
+private struct Taps {
+    private let weights: UnsafeRawPointer
+
+    /// - Parameter weights: (5, 5, 1, 8), 32-byte aligned.
+    @inline(__always)
+    init(_ weights: UnsafePointer<Float>) { self.weights = UnsafeRawPointer(weights) }
+
+    @inline(__always)
+    subscript(tap: Int) -> SIMD8<Float> { weights.load(fromByteOffset: tap &* 32, as: SIMD8<Float>.self) }
+}
+
 /// Two rows by four columns of the convolution, eight channels each: eight registers, while five hold a row of taps.
 private struct Block {
     var a0, a1, a2, a3: SIMD8<Float>
     var b0, b1, b2, b3: SIMD8<Float>
 
     @inline(__always)
-    init(at corner: UnsafePointer<Float>, stride: Int, taps: UnsafePointer<SIMD8<Float>>, bias: SIMD8<Float>) {
+    init(at corner: UnsafePointer<Float>, stride: Int, taps: Taps, bias: SIMD8<Float>) {
         a0 = bias
         a1 = bias
         a2 = bias
@@ -263,13 +276,12 @@ private struct Block {
         b2 = bias
         b3 = bias
         var row = corner
-        var tap = taps
-        for _ in 0..<5 {
-            let (w0, w1, w2, w3, w4) = (tap[0], tap[1], tap[2], tap[3], tap[4])
+        for line in 0..<5 {
+            let tap = line &* 5
+            let (w0, w1, w2, w3, w4) = (taps[tap], taps[tap &+ 1], taps[tap &+ 2], taps[tap &+ 3], taps[tap &+ 4])
             Self.accumulate(row, w0, w1, w2, w3, w4, &a0, &a1, &a2, &a3)
             Self.accumulate(row + stride, w0, w1, w2, w3, w4, &b0, &b1, &b2, &b3)
             row += stride
-            tap += 5
         }
     }
 

@@ -16,6 +16,57 @@ package enum Dense {
             b: weights + rows.lowerBound * outputs, strideB: outputs, beta: 0, c: partial, strideC: outputs)
     }
 
+    /// One sample's y = x · w + bias, without the BLAS, whose sums may depend on the number of samples and on a sample's place
+    /// among them. Each sum runs over the even and over the odd rows of w, in order, then over both.
+    /// - Parameters:
+    ///   - x: (k). weights: (k, n). bias: (n). y: overwritten, (n).
+    package static func forward(
+        x: UnsafePointer<Float>, weights: UnsafePointer<Float>, bias: UnsafePointer<Float>, inputs: Int, outputs: Int,
+        y: UnsafeMutablePointer<Float>
+    ) {
+        var column = 0
+        while column < outputs / 24 * 24 {
+            var (a0, a1, a2) = (SIMD8<Float>.zero, SIMD8<Float>.zero, SIMD8<Float>.zero)
+            var (b0, b1, b2) = (a0, a1, a2)
+            var row = UnsafeRawPointer(weights + column)
+            for k in stride(from: 0, to: inputs &- 1, by: 2) {
+                let (even, odd) = (SIMD8(repeating: x[k]), SIMD8(repeating: x[k &+ 1]))
+                let next = row + outputs &* 4
+                a0.addProduct(even, row.loadUnaligned(as: SIMD8<Float>.self))
+                a1.addProduct(even, row.loadUnaligned(fromByteOffset: 32, as: SIMD8<Float>.self))
+                a2.addProduct(even, row.loadUnaligned(fromByteOffset: 64, as: SIMD8<Float>.self))
+                b0.addProduct(odd, next.loadUnaligned(as: SIMD8<Float>.self))
+                b1.addProduct(odd, next.loadUnaligned(fromByteOffset: 32, as: SIMD8<Float>.self))
+                b2.addProduct(odd, next.loadUnaligned(fromByteOffset: 64, as: SIMD8<Float>.self))
+                row = next + outputs &* 4
+            }
+            if inputs % 2 != 0 {
+                let even = SIMD8(repeating: x[inputs &- 1])
+                a0.addProduct(even, row.loadUnaligned(as: SIMD8<Float>.self))
+                a1.addProduct(even, row.loadUnaligned(fromByteOffset: 32, as: SIMD8<Float>.self))
+                a2.addProduct(even, row.loadUnaligned(fromByteOffset: 64, as: SIMD8<Float>.self))
+            }
+            let (target, offset) = (UnsafeMutableRawPointer(y + column), UnsafeRawPointer(bias + column))
+            target.storeBytes(of: a0 + b0 + offset.loadUnaligned(as: SIMD8<Float>.self), as: SIMD8<Float>.self)
+            target.storeBytes(
+                of: a1 + b1 + offset.loadUnaligned(fromByteOffset: 32, as: SIMD8<Float>.self), toByteOffset: 32,
+                as: SIMD8<Float>.self)
+            target.storeBytes(
+                of: a2 + b2 + offset.loadUnaligned(fromByteOffset: 64, as: SIMD8<Float>.self), toByteOffset: 64,
+                as: SIMD8<Float>.self)
+            column &+= 24
+        }
+        for column in column..<max(column, outputs) {
+            var (even, odd): (Float, Float) = (0, 0)
+            for k in stride(from: 0, to: inputs &- 1, by: 2) {
+                even.addProduct(x[k], weights[k &* outputs &+ column])
+                odd.addProduct(x[k &+ 1], weights[(k &+ 1) &* outputs &+ column])
+            }
+            if inputs % 2 != 0 { even.addProduct(x[inputs &- 1], weights[(inputs &- 1) &* outputs &+ column]) }
+            y[column] = even + odd + bias[column]
+        }
+    }
+
     /// Gradient of the rows `rows` of w: gradient = x[:, rows]^T · dy.
     /// - Parameters:
     ///   - dy: (b, n). gradient: overwritten, (rows, n).

@@ -29,10 +29,17 @@ package enum OutputHead: String, Sendable, CaseIterable, Codable {
 
     /// dz = do · head'(z), written with the outputs: ReLU' = (o > 0), exp' = o; in place. NaN stays NaN.
     package func backward(outputs: UnsafePointer<Float>, gradient: UnsafeMutablePointer<Float>, count: Int) {
+        guard self != .linear else { return }
+        for index in 0..<count { gradient[index] = backward(output: outputs[index], gradient: gradient[index]) }
+    }
+
+    /// dz of one value.
+    @inlinable
+    package func backward<Value: BinaryFloatingPoint>(output: Value, gradient: Value) -> Value {
         switch self {
-        case .linear: break
-        case .relu: for index in 0..<count { gradient[index] = outputs[index] <= 0 ? 0 : gradient[index] }
-        case .exp: for index in 0..<count { gradient[index] *= outputs[index] }
+        case .linear: gradient
+        case .relu: output <= 0 ? 0 : gradient
+        case .exp: gradient * output
         }
     }
 }

@@ -70,7 +70,7 @@ package struct SparseDense: @unchecked Sendable {
         let strip: UnsafeMutablePointer<Float>
 
         init(_ memory: UnsafeMutablePointer<Float>, samples: Int) {
-            list = UnsafeMutableRawPointer(memory).assumingMemoryBound(to: Int32.self)
+            list = UnsafeMutableRawPointer(memory).bindMemory(to: Int32.self, capacity: SparseDense.listCount(samples))
             strip = memory + SparseDense.listCount(samples)
             values = strip + SparseDense.strip * WindowBlocks.maximumRows
         }

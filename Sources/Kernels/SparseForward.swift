@@ -24,7 +24,7 @@ extension SparseDense {
         guard count > 0 else { return }
         let panels = (count + Self.panel - 1) / Self.panel
         for index in count..<panels * Self.panel { room.list[index] = Int32(samples) }
-        pack(row: windowRow, columns: columns, count: count, panels: panels, x: x + row, room)
+        pack(row: windowRow, columns: columns, count: count, panels: panels, x: x + row, scales: nil, room)
 
         let ahead = next.map { weights + $0 &* outputs }
         var column = 0
@@ -51,9 +51,11 @@ extension SparseDense {
         }
     }
 
-    /// x - c of a block into (panels, depth, 6), 0 where a window is not active; what fills the last panel is 0.
-    private func pack(
-        row: Int, columns: Range<Int>, count: Int, panels: Int, x: UnsafePointer<Float>, _ room: Scratch
+    /// x - c of a block, times the image's scale if there are scales, into (panels, depth, 6), 0 where a window is not active; what
+    /// fills the last panel is 0.
+    func pack(
+        row: Int, columns: Range<Int>, count: Int, panels: Int, x: UnsafePointer<Float>, scales: UnsafePointer<Float>?,
+        _ room: Scratch
     ) {
         let depth = columns.count &* Self.channels
         for index in 0..<panels &* Self.panel {
@@ -61,6 +63,7 @@ extension SparseDense {
             let target = room.values + (panel &* Self.panel &* depth &+ index &- panel &* Self.panel)
             let image = Int(room.list[index])
             let range = index < count ? active.range(row: row, image: image) : 0..<0
+            let scale = index < count ? scales?[image] ?? 1 : 1
             for window in 0..<columns.count {
                 let isActive = range.contains(columns.lowerBound &+ window)
                 var values = SIMD8<Float>.zero
@@ -68,6 +71,7 @@ extension SparseDense {
                     values =
                         UnsafeRawPointer(x + (image &* stride &+ window &* Self.channels)).loadUnaligned(as: SIMD8<Float>.self)
                         - background
+                    if scales != nil { values *= scale }
                 }
                 let place = target + window &* Self.channels &* Self.panel
                 for channel in 0..<Self.channels { place[channel &* Self.panel] = values[channel] }

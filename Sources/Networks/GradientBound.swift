@@ -1,7 +1,8 @@
 import Kernels
+import Layers
 package import Tensors
 
-extension HandNetwork {
+extension Network {
     /// Gradients must stay below this: the largest float whose square is one, as Adam squares them.
     package static let largestGradient = Double(Float.greatestFiniteMagnitude).squareRoot()
 
@@ -21,42 +22,28 @@ extension HandNetwork {
     /// below the largest float.
     /// - Parameter largestWeight: bounds every weight of FC1.
     package func gradientBound(samples: Int, largestWeight: Double) -> Double {
-        let (units, outputs) = (configuration.hidden, configuration.outputs)
-        var bounds = ["fc1.bias", "fc2.weight", "fc2.bias"].map { name in
-            let range = table[name].range
-            return Double(Magnitude.peak(smallGradients.baseAddress! + range.lowerBound, count: range.count))
+        guard let stem else { preconditionFailure("no window stem") }
+        // The first layer's other gradients are still to be made.
+        var bounds = table.parameters.filter { $0.role.isTrained && !stem.makesLater($0) }.map { parameter in
+            Double(Magnitude.peak(gradients.baseAddress! + parameter.range.lowerBound, count: parameter.count))
         }
-        bounds.append(Double(Magnitude.peak(outputGradient, count: samples * outputs)))
-        var dense = 0.0
-        var convolution = 0.0
-        let positions = Double(configuration.flattened / ConvolutionPool.channels)
-        for sample in 0..<samples {
-            let gradient = hiddenGradient + sample * units
-            let largest = Double(Magnitude.peak(gradient, count: units))
-            dense += Double(peaks[2 * sample + 1]) * largest
-            convolution += (1 + Double(peaks[2 * sample])) * positions * largestWeight * largest * Double(units)
-        }
-        bounds += [dense, convolution]
+        bounds += stem.gradientBounds(samples: samples, largestWeight: largestWeight)
         // max() may lose a NaN.
         return bounds.first { !$0.isFinite } ?? bounds.max()!
     }
 
     /// Samples of the last step whose image, activations, outputs or gradients hold a value that is not finite.
     package func samplesNotFinite(samples: Int) -> [Int] {
-        let (units, outputs) = (configuration.hidden, configuration.outputs)
+        let (width, pixels) = (outputCount, description.input.count)
         return (0..<samples).filter { sample in
-            ![
-                peaks[2 * sample], peaks[2 * sample + 1], Magnitude.peak(hidden + sample * units, count: units),
-                Magnitude.peak(self.outputs + sample * outputs, count: outputs),
-                Magnitude.peak(outputGradient + sample * outputs, count: outputs),
-                Magnitude.peak(hiddenGradient + sample * units, count: units),
-            ].allSatisfy(\.isFinite)
+            !((stem?.peaks(of: sample) ?? [Magnitude.peak(pass.input + sample * pixels, count: pixels)])
+                + [Magnitude.peak(outputs + sample * width, count: width)]).allSatisfy(\.isFinite)
         }
     }
 
     /// Largest magnitude of FC1's weights, by all threads.
     package func largestWeight(team: WorkerTeam) -> Double {
-        let parameter = table["fc1.weight"]
+        guard let parameter = stem?.largeParameter else { return 0 }
         let block = 1 << 20
         let blocks = (parameter.count + block - 1) / block
         let values = parameters + parameter.range.lowerBound

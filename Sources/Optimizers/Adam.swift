@@ -1,60 +1,34 @@
 package import Kernels
 package import Tensors
 
-/// Adam (Kingma and Ba, 2015) in TensorFlow 1's form, elementwise, so that it can run tile by tile and on a part of the weights.
+/// Adam (Kingma and Ba, 2015) in TensorFlow 1's form, `AdamUpdate`'s. Weight decay is added to the gradient (L2), as in
+/// PyTorch's `Adam`; `AdamW` decays apart from it.
 ///
 /// `@unchecked Sendable`: threads update disjoint ranges between two calls of `beginStep`.
-package final class Adam: @unchecked Sendable {
-    package struct Configuration: Sendable, Codable, Equatable {
-        package var learningRate: Double
-        package var beta1: Double
-        package var beta2: Double
-        package var epsilon: Double
+package final class Adam: Optimizer, @unchecked Sendable {
+    package typealias Configuration = OptimizerConfiguration
 
-        /// The question's values: 1e-4, and TensorFlow's defaults.
-        package init(learningRate: Double = 1e-4, beta1: Double = 0.9, beta2: Double = 0.999, epsilon: Double = 1e-8) {
-            self.learningRate = learningRate
-            self.beta1 = beta1
-            self.beta2 = beta2
-            self.epsilon = epsilon
-        }
-    }
+    package let configuration: OptimizerConfiguration
+    package let memory: OptimizerMemory
+    package private(set) var step = 0
+    private var powers = BetaPowers()
+    private var rate: Double
+    /// One for each treatment.
+    private var updates: [AdamUpdate]
 
-    package let configuration: Configuration
-    /// The elements of the parameter arena that this rank holds moments of, and therefore updates.
-    package let held: HeldRanges
-    /// First moments, laid out as `held` says.
-    package let firstMoments: UnsafeMutablePointer<Float>
-    /// Second moments, laid out as `held` says.
-    package let secondMoments: UnsafeMutablePointer<Float>
-    /// Steps taken.
-    package private(set) var step: Int
-    private let weights: UnsafeMutablePointer<Float>
-    /// Holds the memory of the moments.
-    private let arena: Arena
-    private var update: AdamUpdate
-    /// beta1^step and beta2^step, by products, not pow(): the same bits on every host.
-    private var power1 = 1.0
-    private var power2 = 1.0
-
-    /// - Parameters:
-    ///   - weights: the parameters' arena, `table.count` floats.
-    ///   - held: which moments this rank holds; nil: all, laid out as the parameters.
-    ///   - arena: gives room for the two moments: `bytes(for:)`, or `bytes(holding:)`.
     package init(
-        configuration: Configuration, weights: UnsafeMutablePointer<Float>, table: ParameterTable,
+        configuration: OptimizerConfiguration, weights: UnsafeMutablePointer<Float>, table: ParameterTable,
         holding held: HeldRanges? = nil, arena: Arena
     ) {
         self.configuration = configuration
-        self.weights = weights
-        self.arena = arena
-        let held = held ?? HeldRanges(all: table)
-        self.held = held
-        firstMoments = arena.carve(Float.self, count: held.count).baseAddress!
-        secondMoments = arena.carve(Float.self, count: held.count).baseAddress!
-        step = 0
-        update = Self.update(configuration, power1: configuration.beta1, power2: configuration.beta2)
+        memory = OptimizerMemory(
+            configuration: configuration, states: 2, weights: weights, table: table, holding: held, arena: arena)
+        rate = configuration.learningRate
+        let powers = BetaPowers().advanced(configuration)
+        updates = memory.treatments.map { powers.update(configuration, rate: configuration.learningRate * $0.rateMultiplier) }
     }
+
+    package static func stateNames(_ configuration: OptimizerConfiguration) -> [String] { ["m", "v"] }
 
     /// Bytes of arena that the moments of all parameters need.
     package static func bytes(for table: ParameterTable) -> Int { bytes(holding: HeldRanges(all: table)) }
@@ -62,65 +36,100 @@ package final class Adam: @unchecked Sendable {
     /// Bytes of arena that the moments of these elements need.
     package static func bytes(holding held: HeldRanges) -> Int { 2 * Arena.bytes(Float.self, count: held.count) }
 
-    /// Sets the number of steps taken, after loading moments.
+    /// First moments, laid out as `held` says.
+    package var firstMoments: UnsafeMutablePointer<Float> { state(0) }
+    /// Second moments, laid out as `held` says.
+    package var secondMoments: UnsafeMutablePointer<Float> { state(1) }
+
     package func restore(step: Int) {
         self.step = step
-        (power1, power2) = (1, 1)
-        for _ in 0..<step {
-            let before = (power1, power2)
-            power1 *= configuration.beta1
-            power2 *= configuration.beta2
-            // Near 0 a product rounds to itself.
-            if before == (power1, power2) { break }
+        powers = BetaPowers(step: step, configuration)
+    }
+
+    package func beginStep(rate: Double) {
+        step += 1
+        self.rate = rate
+        powers = powers.advanced(configuration)
+        for (index, treatment) in memory.treatments.enumerated() {
+            updates[index] = powers.update(configuration, rate: rate * treatment.rateMultiplier)
         }
     }
 
-    /// Starts step `step + 1`: every weight is then to be updated once.
-    package func beginStep() {
-        step += 1
-        power1 *= configuration.beta1
-        power2 *= configuration.beta2
-        update = Self.update(configuration, power1: power1, power2: power2)
+    package func apply(_ range: Range<Int>, gradient: UnsafePointer<Float>, scale: Float) {
+        memory.forEachPart(of: range) { treatment, start, place, offset, count in
+            let decay = memory.treatments[treatment].decay
+            let (w, m, v) = (memory.weights + start, memory.states[0] + place, memory.states[1] + place)
+            if scale == 1, decay == 0 {
+                updates[treatment].apply(
+                    weights: w, firstMoment: m, secondMoment: v, gradient: gradient + offset, count: count)
+            } else {
+                AdamDecay(updates[treatment], scale: scale, decay: Float(decay)).apply(
+                    weights: w, firstMoment: m, secondMoment: v, gradient: gradient + offset, count: count)
+            }
+        }
     }
 
-    /// Updates the weights and moments of `range` (of the parameter arena) with its gradient, averaged already.
-    /// - Parameters:
-    ///   - range: held, in one piece.
-    ///   - gradient: `range.count` floats.
-    package func apply(_ range: Range<Int>, gradient: UnsafePointer<Float>) {
-        let place = place(of: range)
-        update.apply(
-            weights: weights + range.lowerBound, firstMoment: firstMoments + place, secondMoment: secondMoments + place,
-            gradient: gradient, count: range.count)
-    }
-
-    /// A weight changes by less than this in one step, whatever its gradients were.
+    /// A weight changes by less than this in the step that was begun, whatever its gradients were.
     ///
     /// |m| / sqrt(v) is at most (1 - b1) / sqrt((1 - b2) (1 - b1^2 / b2)) by Cauchy and Schwarz, 7.3 for the default betas, and
-    /// the correction of the rate is at most 1 for them; a tenth more covers the roundings.
-    package var largestChange: Double {
-        let (beta1, beta2) = (configuration.beta1, configuration.beta2)
-        let ratio = (1 - beta1) / ((1 - beta2) * (1 - beta1 * beta1 / beta2)).squareRoot()
-        return 1.1 * configuration.learningRate * max(1, ratio)
-    }
+    /// the correction of the rate is at most 1 for them; a tenth more covers the roundings. Not finite where b1^2 >= b2.
+    package var largestChange: Double { configuration.adamChange(rate: rate) }
 
-    /// What a kernel needs to update tiles of a parameter by itself, in the step that was begun.
+    package var largestGrowth: Double? { largestChange.isFinite ? largestChange : nil }
+
+    /// `fusedUpdate` for callers that hold an Adam that never decays.
     package func immediateUpdate(of parameter: Parameter) -> ImmediateUpdate {
-        let place = place(of: parameter.range)
+        guard let update = fusedUpdate(of: parameter) else { preconditionFailure("\(parameter.name) has no fused update") }
+        return update
+    }
+
+    package func fusedUpdate(of parameter: Parameter) -> ImmediateUpdate? {
+        guard let treatment = memory.treatment(of: parameter), memory.treatments[treatment].decay == 0 else { return nil }
+        let place = memory.place(of: parameter.range)
         return ImmediateUpdate(
-            update: update, weights: weights + parameter.range.lowerBound, firstMoment: firstMoments + place,
-            secondMoment: secondMoments + place)
+            update: updates[treatment], weights: memory.weights + parameter.range.lowerBound,
+            firstMoment: memory.states[0] + place, secondMoment: memory.states[1] + place)
+    }
+}
+
+/// beta1^step and beta2^step, by products, not pow(): the same bits on every host.
+struct BetaPowers: Sendable {
+    private(set) var first = 1.0
+    private(set) var second = 1.0
+
+    init() {}
+
+    /// The powers after `step` steps.
+    init(step: Int, _ configuration: OptimizerConfiguration) {
+        for _ in 0..<step {
+            let before = (first, second)
+            self = advanced(configuration)
+            // Near 0 a product rounds to itself.
+            if before == (first, second) { break }
+        }
     }
 
-    private func place(of range: Range<Int>) -> Int {
-        guard let place = held.place(of: range) else { preconditionFailure("no moments of \(range) are held here") }
-        return place
+    /// The powers a step later.
+    func advanced(_ configuration: OptimizerConfiguration) -> BetaPowers {
+        var next = self
+        next.first *= configuration.beta1
+        next.second *= configuration.beta2
+        return next
     }
 
-    private static func update(_ configuration: Configuration, power1: Double, power2: Double) -> AdamUpdate {
-        let rate = configuration.learningRate * (1 - power2).squareRoot() / (1 - power1)
-        return AdamUpdate(
-            rate: Float(rate), beta1: configuration.beta1, beta2: configuration.beta2,
-            epsilon: Float(configuration.epsilon))
+    /// TensorFlow 1's step at these powers.
+    func update(_ configuration: OptimizerConfiguration, rate: Double) -> AdamUpdate {
+        AdamUpdate(
+            rate: Float(rate * (1 - second).squareRoot() / (1 - first)), beta1: configuration.beta1,
+            beta2: configuration.beta2, epsilon: Float(configuration.epsilon))
+    }
+}
+
+extension OptimizerConfiguration {
+    /// The most that a step of Adam at this rate changes a weight: see `Adam.largestChange`. NaN or infinite: no bound.
+    func adamChange(rate: Double) -> Double {
+        let ratio = (1 - beta1) / ((1 - beta2) * (1 - beta1 * beta1 / beta2)).squareRoot()
+        guard ratio.isFinite else { return .infinity }
+        return 1.1 * rate * largestMultiplier * max(1, ratio)
     }
 }

@@ -1,48 +1,52 @@
-import Glibc
-
-/// What rank 0 says: plain lines, and on a terminal one line that is rewritten as a step's progress.
+/// What rank 0 says: plain lines, and on a terminal one line that is rewritten as a step's progress. Never waits for who reads.
 package final class Console {
-    private let isTerminal: Bool
+    private let terminal: Terminal?
     private let isQuiet: Bool
+    private let outlet: Outlet
     private var progressWidth = 0
 
     /// - Parameters:
     ///   - isQuiet: prints nothing: every rank but 0.
-    ///   - isTerminal: whether a line can be rewritten; by default, whether a person is watching.
-    package init(isQuiet: Bool = false, isTerminal: Bool = Console.isWatched) {
+    ///   - terminal: where a line can be rewritten; nil where nobody is watching.
+    package init(
+        isQuiet: Bool = false, terminal: Terminal? = Terminal.ofStandardOutput(), outlet: Outlet = .standardOutput
+    ) {
         self.isQuiet = isQuiet
-        self.isTerminal = isTerminal
-    }
-
-    /// Whether standard output ends at a terminal. Open MPI gives each rank a pseudo-terminal of its own, which says nothing:
-    /// what counts there is the output of mpirun, the parent.
-    package static var isWatched: Bool {
-        guard isatty(STDOUT_FILENO) == 1 else { return false }
-        guard getenv("OMPI_COMM_WORLD_SIZE") != nil else { return true }
-        var target = [CChar](repeating: 0, count: 256)
-        let length = readlink("/proc/\(getppid())/fd/1", &target, 255)
-        guard length > 0 else { return false }
-        let path = String(decoding: target.prefix(length).map(UInt8.init(bitPattern:)), as: UTF8.self)
-        return path.hasPrefix("/dev/pts/") || path.hasPrefix("/dev/tty")
+        self.terminal = terminal
+        self.outlet = outlet
     }
 
     /// A line that stays.
     package func line(_ text: String) {
         guard !isQuiet else { return }
         clearProgress()
-        Self.emit(text + "\n")
+        outlet.write(text + "\n")
     }
 
     /// A step's progress: rewritten in place on a terminal, a line of its own elsewhere when `isDue`.
-    package func progress(_ text: String, isDue: Bool) {
+    ///
+    /// A line that wraps could not be rewritten: on a narrow terminal parts are left out, the fourth and those after it first.
+    package func progress(_ parts: [String], isDue: Bool) {
         guard !isQuiet else { return }
-        guard isTerminal else {
-            if isDue { line(text) }
+        guard let terminal else {
+            if isDue { line(parts.joined(separator: "  ")) }
             return
         }
-        let padding = String(repeating: " ", count: max(0, progressWidth - text.count))
-        Self.emit("\r\(text)\(padding)")
+        let most = max(1, terminal.columns - 1)
+        let text = Self.fit(parts, columns: most)
+        // A terminal that became narrower would wrap the padding.
+        let padding = String(repeating: " ", count: max(0, min(progressWidth, most) - text.count))
+        outlet.write("\r\(text)\(padding)", .passing)
         progressWidth = text.count
+    }
+
+    /// The parts as a line of at most so many columns.
+    package static func fit(_ parts: [String], columns: Int) -> String {
+        var parts = parts
+        func joined() -> String { parts.joined(separator: "  ") }
+        while joined().count > columns && parts.count > 3 { parts.remove(at: 3) }
+        while joined().count > columns && parts.count > 1 { parts.removeLast() }
+        return String(joined().prefix(columns))
     }
 
     /// A line that starts with `warning:`.
@@ -51,13 +55,7 @@ package final class Console {
     /// Ends a rewritten line, so that what follows starts on a line of its own.
     package func clearProgress() {
         guard progressWidth > 0 else { return }
-        Self.emit("\r\(String(repeating: " ", count: progressWidth))\r")
+        outlet.write("\r\(String(repeating: " ", count: progressWidth))\r", .passing)
         progressWidth = 0
-    }
-
-    /// One write, unbuffered: what was said before a crash was seen.
-    private static func emit(_ text: String) {
-        let bytes = Array(text.utf8)
-        _ = bytes.withUnsafeBytes { write(STDOUT_FILENO, $0.baseAddress, $0.count) }
     }
 }

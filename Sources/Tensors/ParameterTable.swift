@@ -1,9 +1,27 @@
+/// What a parameter is to the layer that declares it: what weight decay, rate multipliers and exchanges go by.
+package enum ParameterRole: String, Sendable, Codable, CaseIterable {
+    /// Multiplies inputs: of convolutions and fully connected layers.
+    case weight
+    /// Is added to outputs.
+    case bias
+    /// Scale or shift of a normalisation.
+    case normalization
+    /// Follows the data, such as a running mean: kept in checkpoints, never touched by an optimiser.
+    case statistic
+    /// Is kept in checkpoints and never changes, such as a pose basis taken from the labels.
+    case constant
+
+    /// Whether an optimiser updates it.
+    package var isTrained: Bool { self != .statistic && self != .constant }
+}
+
 /// One parameter of a network: its name in checkpoints, its shape, and where its values lie in a parameter arena.
 package struct Parameter: Sendable, Equatable {
     /// Name in checkpoints, for example `fc1.weight`.
     package let name: String
     /// Shape, row-major.
     package let shape: [Int]
+    package let role: ParameterRole
     /// Elements of the arena it takes.
     package let range: Range<Int>
 
@@ -22,12 +40,14 @@ package struct Parameter: Sendable, Equatable {
 package struct ParameterDeclaration: Sendable {
     package let name: String
     package let shape: [Int]
+    package let role: ParameterRole
     /// Its gradient is made and handed on in blocks of rows, never held whole.
     package let isTiled: Bool
 
-    package init(_ name: String, _ shape: [Int], isTiled: Bool = false) {
+    package init(_ name: String, _ shape: [Int], role: ParameterRole = .weight, isTiled: Bool = false) {
         self.name = name
         self.shape = shape
+        self.role = role
         self.isTiled = isTiled
     }
 }
@@ -61,7 +81,7 @@ package struct ParameterTable: Sendable {
         smallCount = end
         place(tiled: true)
         count = end
-        parameters = zip(declared, ranges).map { Parameter(name: $0.name, shape: $0.shape, range: $1) }
+        parameters = zip(declared, ranges).map { Parameter(name: $0.name, shape: $0.shape, role: $0.role, range: $1) }
     }
 
     /// The parameter of this name; it must exist.

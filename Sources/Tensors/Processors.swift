@@ -9,9 +9,9 @@ package enum Processors {
     /// Numbers of the processors in the affinity mask (sched_getaffinity), ascending; never empty.
     package static func allowed() -> [Int] { allowed(to: 0) ?? [0] }
 
-    /// Numbers of the processors that this process's parent may use: under mpirun, what it could have given to its ranks.
+    /// Numbers of the processors that this rank's launcher may use: under mpirun, what it could have given to its ranks.
     /// - Returns: nil where the kernel does not tell.
-    package static func allowedToParent() -> [Int]? { allowed(to: getppid()) }
+    package static func allowedToLauncher() -> [Int]? { allowed(to: LauncherProcess.find() ?? getppid()) }
 
     private static func allowed(to process: pid_t) -> [Int]? {
         var mask = [UInt8](repeating: 0, count: capacity)
@@ -42,6 +42,16 @@ package enum Processors {
     /// Whether the processor has a feature, by its name in /proc/cpuinfo.
     package static func hasFeature(_ name: String) -> Bool {
         cpuinfoField("flags")?.split(separator: " ").contains { $0 == name } ?? false
+    }
+
+    /// What the processor has of that which OpenBLAS's kernels are built for, by the names of /proc/cpuinfo (cpuid).
+    package static var kernelFeatures: Set<String> {
+        var (features, number, isThere) = (Set<String>(), Int32(0), Int32(0))
+        while let name = dtrain_processor_feature(number, &isThere) {
+            if isThere != 0 { features.insert(String(cString: name)) }
+            number += 1
+        }
+        return features
     }
 
     /// The features beyond x86-64-v2 that this build was compiled for, by their names in /proc/cpuinfo: what DTRAIN_MARCH said

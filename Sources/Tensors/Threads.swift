@@ -86,7 +86,8 @@ package final class ThreadGroup {
         }
         if threads.isEmpty {
             throw ThreadError(
-                description: "cannot start a thread: \(String(cString: strerror(code))); hint: ulimit -u limits them")
+                description: "cannot start a thread: \(String(cString: strerror(code))); "
+                    + "hint: ulimit -u limits their number, ulimit -v the memory of their stacks")
         }
     }
 

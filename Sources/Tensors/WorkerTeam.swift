@@ -22,7 +22,8 @@ package final class WorkerTeam: @unchecked Sendable {  // every mutable member i
     ///   - processors: processors to pin to, thread i on `processors[i]`; empty: no pinning. Pins the caller too.
     ///   - spins: how often a waiting thread looks before it sleeps; a team of more threads than the process has
     ///     processors sleeps at once, as who spins keeps the processor from who works.
-    package init(count: Int, processors: [Int] = [], spins: Int = 20_000) {
+    /// - Throws: `ThreadError` where the system refuses a thread; those that were started have ended then.
+    package init(count: Int, processors: [Int] = [], spins: Int = 20_000) throws(ThreadError) {
         self.count = max(1, count)
         let isCrowded = self.count > max(processors.count, Processors.allowed().count)
         shared = TeamState(count: self.count, spins: isCrowded ? 0 : spins)
@@ -30,6 +31,7 @@ package final class WorkerTeam: @unchecked Sendable {  // every mutable member i
         for index in 1..<max(1, self.count) {
             let start = ThreadStart(
                 state: shared, index: index, processor: self.count <= processors.count ? processors[index] : nil)
+            let argument = Unmanaged.passRetained(start)
             var thread = pthread_t()
             let failure = pthread_create(&thread, nil, { argument in
                 let start = Unmanaged<ThreadStart>.fromOpaque(argument!).takeRetainedValue()
@@ -37,19 +39,35 @@ package final class WorkerTeam: @unchecked Sendable {  // every mutable member i
                 _ = dtrain_flush_subnormals()
                 start.state.serve(index: start.index)
                 return nil
-            }, Unmanaged.passRetained(start).toOpaque())
-            precondition(failure == 0, "pthread_create failed: \(String(cString: strerror(failure)))")
+            }, argument.toOpaque())
+            guard failure == 0 else {
+                argument.release()
+                end()
+                throw ThreadError(
+                    description: "cannot start thread \(index + 1) of \(self.count): \(String(cString: strerror(failure))); "
+                        + "hint: fewer --threads, or a higher limit (ulimit -u for threads, ulimit -v for address space)")
+            }
             threads.append(thread)
         }
     }
 
-    deinit {
+    deinit { end() }
+
+    private func end() {
         shared.stop()
         for thread in threads { pthread_join(thread, nil) }
+        threads = []
     }
 
     /// Runs `body` once on each thread, with its number, and returns when all are done.
+    /// - Precondition: neither this nor `forEach` of the team is under way: work of a team cannot give work to it.
     package func run(_ body: (_ thread: Int) -> Void) {
+        shared.enter()
+        defer { shared.leave() }
+        runOnAll(body)
+    }
+
+    private func runOnAll(_ body: (_ thread: Int) -> Void) {
         let control = dtrain_flush_subnormals()
         defer { dtrain_restore_subnormals(control) }
         guard count > 1 else { return body(0) }
@@ -57,7 +75,14 @@ package final class WorkerTeam: @unchecked Sendable {  // every mutable member i
     }
 
     /// Runs `body` for each item of 0 ..< items. Thread t starts with the t-th contiguous part.
+    /// - Precondition: as for `run`.
     package func forEach(_ items: Int, _ body: (_ item: Int, _ thread: Int) -> Void) {
+        shared.enter()
+        defer { shared.leave() }
+        forEachInside(items, body)
+    }
+
+    private func forEachInside(_ items: Int, _ body: (_ item: Int, _ thread: Int) -> Void) {
         guard count > 1, items > 1 else {
             let control = dtrain_flush_subnormals()
             defer { dtrain_restore_subnormals(control) }
@@ -65,7 +90,7 @@ package final class WorkerTeam: @unchecked Sendable {  // every mutable member i
             return
         }
         shared.divide(items)
-        run { work(on: $0, body) }
+        runOnAll { work(on: $0, body) }
     }
 
     /// The same, while the caller's thread first runs `lead` and then joins in: what only that thread may do (communication)
@@ -75,18 +100,20 @@ package final class WorkerTeam: @unchecked Sendable {  // every mutable member i
     package func forEach(
         _ items: Int, lead: () throws -> Void, _ body: (_ item: Int, _ thread: Int) -> Void
     ) throws -> Double {
+        shared.enter()
+        defer { shared.leave() }
         guard count > 1, items > 0 else {
             let start = Stopwatch.now
             try lead()
             let seconds = Stopwatch.now - start
-            forEach(items, body)
+            forEachInside(items, body)
             return seconds
         }
         let control = dtrain_flush_subnormals()
         defer { dtrain_restore_subnormals(control) }
         var (failure, leadEnd) = (nil as (any Error)?, 0.0)
         shared.divide(items)
-        run { thread in
+        runOnAll { thread in
             if thread == 0 {
                 dtrain_restore_subnormals(control)
                 do { try lead() } catch { failure = error }
@@ -135,6 +162,8 @@ private final class TeamState: @unchecked Sendable {
     private let generation = Atomic<Int>(0)
     private let unfinished = Atomic<Int>(0)
     private let stopping = Atomic<Bool>(false)
+    /// Whether the team is at work.
+    private let isBusy = Atomic<Bool>(false)
     private var job: ((Int) -> Void)?
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     private let wake: UnsafeMutablePointer<pthread_cond_t>
@@ -173,6 +202,14 @@ private final class TeamState: @unchecked Sendable {
         next.deinitialize(count: count)
         next.deallocate()
     }
+
+    /// The parts, the job and the generation are those of one call: a second would lose the first one's items without a word.
+    func enter() {
+        precondition(
+            !isBusy.exchange(true, ordering: .acquiring), "work was given to a team that is at work, maybe from its own items")
+    }
+
+    func leave() { isBusy.store(false, ordering: .releasing) }
 
     func run(_ body: @escaping (Int) -> Void) {
         job = body

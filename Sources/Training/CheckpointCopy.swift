@@ -1,3 +1,4 @@
+import Exchange
 import Tensors
 
 /// Room for a copy of weights and moments, made once and kept: its pages are dear only once.
@@ -9,35 +10,36 @@ final class CheckpointCopy {
     private let table: ParameterTable
     /// Its pages should be made present before the first copy is taken.
     let arena: Arena
-    private let parameters: UnsafeMutablePointer<Float>
-    private let firstMoments: UnsafeMutablePointer<Float>
-    private let secondMoments: UnsafeMutablePointer<Float>
+    private let bases: TensorBases
 
+    /// Bytes of a copy of so many tensors a parameter.
+    static func bytes(_ table: ParameterTable, tensors: Int) -> Int { tensors * Arena.bytes(Float.self, count: table.count) }
+
+    /// - Parameter promised: bytes that the ranks of the node will yet take, such as frame caches still filling.
     /// - Returns: nil where the memory that is available would not suffice.
-    init?(table: ParameterTable, available: Int? = MemoryCheck.available()) {
-        let needed = 3 * Arena.bytes(Float.self, count: table.count)
-        if let available, needed + Self.reserve > available { return nil }
+    init?(
+        table: ParameterTable, like tensors: TensorBases, promised: Int, available: Int? = MemoryCheck.available()
+    ) {
+        let needed = Self.bytes(table, tensors: tensors.kinds.count)
+        if let available, needed + promised + Self.reserve > available { return nil }
         guard let arena = try? Arena(capacity: needed) else { return nil }
         self.table = table
         self.arena = arena
-        parameters = arena.carve(Float.self, count: table.count).baseAddress!
-        firstMoments = arena.carve(Float.self, count: table.count).baseAddress!
-        secondMoments = arena.carve(Float.self, count: table.count).baseAddress!
+        func floats() -> UnsafeMutablePointer<Float> { arena.carve(Float.self, count: table.count).baseAddress! }
+        bases = TensorBases(
+            weights: floats(), states: tensors.states.map { _ in floats() }, average: tensors.average.map { _ in floats() })
     }
 
     /// Copies by all threads of `team`.
     func take(_ tensors: CheckpointTensors, team: WorkerTeam) -> CheckpointTensors {
-        let pairs: [(UnsafePointer<Float>, UnsafeMutablePointer<Float>)] = [
-            (tensors.parameters, parameters), (tensors.firstMoments, firstMoments), (tensors.secondMoments, secondMoments),
-        ]
+        let pairs = bases.kinds.map { (tensors.bases[$0], bases[$0]) }
         let blocks = (table.count + Self.block - 1) / Self.block
         let count = table.count
-        team.forEach(3 * blocks) { item, _ in
+        team.forEach(pairs.count * blocks) { item, _ in
             let (source, target) = pairs[item / blocks]
             let start = item % blocks * Self.block
             (target + start).update(from: source + start, count: min(Self.block, count - start))
         }
-        return CheckpointTensors(
-            table: table, parameters: parameters, firstMoments: firstMoments, secondMoments: secondMoments)
+        return CheckpointTensors(table: table, bases: bases)
     }
 }

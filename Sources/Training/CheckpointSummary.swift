@@ -1,5 +1,6 @@
 package import Checkpoints
 import Kernels
+import Layers
 import Networks
 import Tensors
 
@@ -11,11 +12,15 @@ package struct CheckpointSummary {
     /// - Throws: `CheckpointError` when the state is not that of a training.
     package init(_ checkpoint: Checkpoint) throws(CheckpointError) {
         let state = try checkpoint.training(as: TrainingState.self)
-        let network = state.network
+        let description = state.network?.description ?? state.architecture
+        let words =
+            state.network.map {
+                "\($0.width)x\($0.height), pool \($0.pool), FC \($0.hidden), FC \($0.outputs), output \($0.head.rawValue)"
+            } ?? "input \(description?.input.description ?? "unknown"), \(description?.layers.count ?? 0) layers"
+        func told(_ name: String) -> String { state.setting(name) ?? "unknown" }
         var lines = [
-            "network: \(network.width)x\(network.height), pool \(network.pool), FC \(network.hidden), "
-                + "FC \(network.outputs), output \(network.head.rawValue), \(network.table.valueCount) parameters",
-            "training: seed \(state.seed), global batch \(state.batchSize), learning rate \(state.learningRate), "
+            "network: \(words), \(description?.table.valueCount ?? 0) parameters",
+            "training: seed \(told("seed")), global batch \(told("batch-size")), learning rate \(told("learning-rate")), "
                 + "\(state.trainingSamples) samples (fingerprint \(state.dataFingerprint))",
         ]
         if let validation = state.validation, let step = state.validationStep {

@@ -9,26 +9,19 @@ import Tensors
 /// `@unchecked Sendable`: whoever writes them to a file sees to it that nobody changes them meanwhile.
 struct CheckpointTensors: @unchecked Sendable {
     let table: ParameterTable
-    let parameters: UnsafePointer<Float>
-    let firstMoments: UnsafePointer<Float>
-    let secondMoments: UnsafePointer<Float>
+    let bases: TensorBases
 
     /// Values handed on at a time: progress is noted, and the writer paces itself, in between.
     private static let piece = 1 << 18
 
-    /// How often all tensors of a checkpoint, weights and both moments, advance.
-    var pieces: Int { 3 * table.parameters.reduce(0) { $0 + ($1.count + Self.piece - 1) / Self.piece } }
+    /// How often all tensors of a checkpoint advance.
+    var pieces: Int { bases.kinds.count * table.parameters.reduce(0) { $0 + ($1.count + Self.piece - 1) / Self.piece } }
 
     /// Hands the values of the table's parameter `index` to a file.
     func append(
         _ kind: Ownership.Kind, _ index: Int, to writer: SafetensorsWriter, advanced: () -> Void
     ) throws {
-        let base =
-            switch kind {
-            case .weights: parameters
-            case .firstMoment: firstMoments
-            case .secondMoment: secondMoments
-            }
+        let base = bases[kind]
         let parameter = table.parameters[index]
         for start in stride(from: 0, to: parameter.count, by: Self.piece) {
             try writer.append(
@@ -43,6 +36,8 @@ struct CheckpointTensors: @unchecked Sendable {
 struct CheckpointWrite: Sendable {
     static let modelFile = "model.safetensors"
     static let optimizerFile = "optimizer.safetensors"
+    /// Averaged weights, by the parameters' names, where a run averages them.
+    static let averageFile = "average.safetensors"
     /// Pauses before the second and the third try, seconds: a full disk may be cleared, a file server come back.
     private static let pauses: [Double] = [1, 4]
     static let tries = pauses.count + 1
@@ -63,6 +58,9 @@ struct CheckpointWrite: Sendable {
     let state: TrainingState
     let score: Double?
     let table: ParameterTable
+    /// The optimiser's state, by its names.
+    let stateNames: [String]
+    let hasAverage: Bool
     /// Tries that are to fail, for tests.
     let faults: Int
 
@@ -117,13 +115,19 @@ struct CheckpointWrite: Sendable {
         }
         try pending.file(
             Self.optimizerFile,
-            entries: parameters.flatMap {
-                [TensorEntry(name: "\($0.name).m", shape: $0.shape), TensorEntry(name: "\($0.name).v", shape: $0.shape)]
+            entries: parameters.flatMap { parameter in
+                stateNames.map { TensorEntry(name: "\(parameter.name).\($0)", shape: parameter.shape) }
             }, metadata: metadata
         ) { writer in
             for index in parameters.indices {
-                try append(.firstMoment, index, writer)
-                try append(.secondMoment, index, writer)
+                for state in stateNames.indices { try append(.state(state), index, writer) }
+            }
+        }
+        if hasAverage {
+            try pending.file(
+                Self.averageFile, entries: parameters.map { TensorEntry(name: $0.name, shape: $0.shape) }, metadata: metadata
+            ) { writer in
+                for index in parameters.indices { try append(.average, index, writer) }
             }
         }
         return try pending.commit(training: state, score: score)

@@ -1,10 +1,50 @@
 import Glibc
 import Tensors
 
-/// A thread that writes one checkpoint at a time while the caller goes on.
+/// A thread that writes one checkpoint at a time while the caller goes on; it ends with its owner.
+final class CheckpointWriter {
+    private let desk = CheckpointDesk()
+    private let thread: ThreadGroup
+
+    /// Starts the thread.
+    /// - Parameter processors: where it may run: all of the rank's, though the caller may be pinned to one of them.
+    /// - Throws: `ThreadError`.
+    init(processors: [Int]) throws {
+        // Not this object, which may be gone before the thread runs.
+        thread = try ThreadGroup(count: 1) { [desk] _ in
+            Processors.restrict(to: processors)
+            // A fifth of a core's share where all cores compute: on Linux this is the calling thread's own.
+            setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 6)
+            desk.serve()
+        }
+    }
+
+    deinit {
+        desk.end()
+        thread.join()
+    }
+
+    /// Begins to write; the writer must be idle, and the tensors must stay as they are until the outcome is there.
+    /// - Parameter interval: seconds until the next checkpoint, by which the writing is to be done; nil: not known yet.
+    func start(_ write: CheckpointWrite, of tensors: CheckpointTensors, interval: Double?) {
+        desk.start(write, of: tensors, interval: interval)
+    }
+
+    /// Makes an arena's pages present while there is nothing to write.
+    func populate(_ arena: Arena) { desk.populate(arena) }
+
+    /// What came of the last one, once, when it has ended.
+    func takeOutcome() -> CheckpointWrite.Outcome? { desk.takeOutcome() }
+
+    /// Waits until nothing is being written.
+    /// - Parameter advanced: called when the writing has advanced.
+    func wait(advanced: () -> Void) { desk.wait(advanced: advanced) }
+}
+
+/// What the writer's thread and its owner share.
 ///
 /// `@unchecked Sendable`: the monitor guards every mutable member.
-final class CheckpointWriter: @unchecked Sendable {
+private final class CheckpointDesk: @unchecked Sendable {
     /// The thread rests so many times as long as it worked, as long as nobody waits for it: checksums and copies into the page cache
     /// take the memory and a core from the steps, whatever the thread's priority. Less where the next checkpoint comes sooner.
     private static let rest = 15.0
@@ -22,30 +62,15 @@ final class CheckpointWriter: @unchecked Sendable {
     /// Somebody waits for the writing.
     private var isAwaited = false
     private var progress = 0
-    private var thread: ThreadGroup?
 
-    /// Starts the thread.
-    /// - Parameter processors: where it may run: all of the rank's, though the caller may be pinned to one of them.
-    /// - Throws: `ThreadError`.
-    init(processors: [Int]) throws {
-        thread = try ThreadGroup(count: 1) { [unowned self] _ in
-            Processors.restrict(to: processors)
-            // A fifth of a core's share where all cores compute: on Linux this is the calling thread's own.
-            setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 6)
-            serve()
-        }
-    }
-
-    deinit {
+    /// Lets the thread end when it has written what it was given.
+    func end() {
         monitor.withLock {
             isEnding = true
             monitor.broadcast()
         }
-        thread?.join()
     }
 
-    /// Begins to write; the writer must be idle, and the tensors must stay as they are until the outcome is there.
-    /// - Parameter interval: seconds until the next checkpoint, by which the writing is to be done; nil: not known yet.
     func start(_ write: CheckpointWrite, of tensors: CheckpointTensors, interval: Double?) {
         monitor.withLock {
             precondition(!isBusy, "one checkpoint at a time")
@@ -54,7 +79,6 @@ final class CheckpointWriter: @unchecked Sendable {
         }
     }
 
-    /// Makes an arena's pages present while there is nothing to write.
     func populate(_ arena: Arena) {
         monitor.withLock {
             unused = (arena, 0)
@@ -62,7 +86,6 @@ final class CheckpointWriter: @unchecked Sendable {
         }
     }
 
-    /// What came of the last one, once, when it has ended.
     func takeOutcome() -> CheckpointWrite.Outcome? {
         monitor.withLock {
             defer { outcome = nil }
@@ -70,8 +93,6 @@ final class CheckpointWriter: @unchecked Sendable {
         }
     }
 
-    /// Waits until nothing is being written.
-    /// - Parameter advanced: called when the writing has advanced.
     func wait(advanced: () -> Void) {
         var seen = 0
         monitor.withLock {
@@ -114,7 +135,8 @@ final class CheckpointWriter: @unchecked Sendable {
         }
     }
 
-    private func serve() {
+    /// The thread's life.
+    func serve() {
         while true {
             let next: Job
             switch nextWork() {

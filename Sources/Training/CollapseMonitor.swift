@@ -1,5 +1,6 @@
 package import Collectives
-import Kernels
+package import Kernels
+import Layers
 package import Networks
 import Telemetry
 
@@ -28,19 +29,20 @@ package struct CollapseMonitor {
 
     /// Looks at the activations and gradients of the step that is under way, on all ranks.
     package static func look(
-        at network: HandNetwork, samples: Int, valueCount: Double, communicator: any Communicator
-    ) throws -> Inside {
-        let units = network.configuration.hidden
+        at network: Network, samples: Int, communicator: any Communicator
+    ) throws -> Inside? {
+        guard let stem = network.stem else { return nil }
+        let units = stem.units
         var values = [Double](repeating: 0, count: units + 3)
         for sample in 0..<samples {
-            let (activations, gradients) = (network.hidden + sample * units, network.hiddenGradient + sample * units)
+            let (activations, gradients) = (stem.hidden + sample * units, stem.hiddenGradient + sample * units)
             for unit in 0..<units {
                 if activations[unit] > 0 { values[unit] += 1 }
                 values[units] += Double(gradients[unit]) * Double(gradients[unit])
             }
         }
-        values[units + 1] = Double(network.deadPooledCount(samples: samples))
-        values[units + 2] = Double(samples * network.configuration.flattened)
+        values[units + 1] = Double(stem.deadPooledCount(samples: samples))
+        values[units + 2] = Double(samples * stem.flattened)
         if communicator.size > 1 { try values.withUnsafeMutableBufferPointer { try communicator.sum($0) } }
         return Inside(
             deadUnitShare: Double(values[..<units].count { $0 == 0 }) / Double(units),
@@ -50,11 +52,11 @@ package struct CollapseMonitor {
     /// Warnings that this step calls for and that were not given before.
     /// - Parameter inside: nil at steps where only the outputs were looked at.
     package mutating func warnings(
-        step: Int, statistics: StepStatistics, inside: Inside?, configuration: NetworkConfiguration
+        step: Int, statistics: StepStatistics, inside: Inside?, head: OutputHead
     ) -> [String] {
         var found: [(key: String, text: String)] = []
         let zeros = statistics.zeroOutputShare
-        if configuration.head == .relu && zeros > 0.5 {
+        if head == .relu && zeros > 0.5 {
             let all = statistics.outputGradientNorm == 0
             found.append((
                 all ? "zero" : "partly zero",

@@ -19,23 +19,41 @@ package struct ValidationResult: Sendable, Codable, Equatable {
 
 /// Sums over held-out frames that ranks can add up.
 private struct ValidationSums {
-    private var squaredErrors = 0.0
+    private let loss: Loss
+    private let decoder: JointDecoder
+    private var losses = 0.0
     private var metrics: HandMetrics
+    /// Room for joints in the image.
+    private var joints = (predicted: [Float](repeating: 0, count: HandLabel.valueCount), truth: [Float](repeating: 0, count: HandLabel.valueCount))
 
-    init(camera: Camera) { metrics = HandMetrics(camera: camera, thresholds: [20, 40, 80]) }
+    init(loss: Loss, decoder: JointDecoder, camera: Camera) {
+        self.loss = loss
+        self.decoder = decoder
+        metrics = HandMetrics(camera: camera, thresholds: [20, 40, 80])
+    }
 
-    mutating func add(predicted: UnsafePointer<Float>, truth: UnsafePointer<Float>) {
-        squaredErrors += SquaredError.sum(outputs: predicted, labels: truth, count: HandLabel.valueCount)
-        metrics.add(
-            prediction: UnsafeBufferPointer(start: predicted, count: HandLabel.valueCount),
-            truth: UnsafeBufferPointer(start: truth, count: HandLabel.valueCount))
+    /// - Parameters:
+    ///   - predicted, truth: 48 values, in the decoder's units.
+    ///   - geometry: of the sample's crop; nil: the whole frame.
+    mutating func add(predicted: UnsafePointer<Float>, truth: UnsafePointer<Float>, geometry: CropGeometry?) {
+        losses += loss.sum(outputs: predicted, labels: truth, count: HandLabel.valueCount)
+        let (predicted, truth) = (
+            UnsafeBufferPointer(start: predicted, count: HandLabel.valueCount),
+            UnsafeBufferPointer(start: truth, count: HandLabel.valueCount)
+        )
+        let decoder = decoder
+        joints.predicted.withUnsafeMutableBufferPointer { decoder.image(predicted, geometry: geometry, into: $0) }
+        joints.truth.withUnsafeMutableBufferPointer { decoder.image(truth, geometry: geometry, into: $0) }
+        joints.predicted.withUnsafeBufferPointer { predicted in
+            joints.truth.withUnsafeBufferPointer { metrics.add(prediction: predicted, truth: $0) }
+        }
     }
 
     mutating func sum(over communicator: any Communicator) throws {
         guard communicator.size > 1 else { return }
-        var values = [squaredErrors] + metrics.sums
+        var values = [losses] + metrics.sums
         try values.withUnsafeMutableBufferPointer { try communicator.sum($0) }
-        squaredErrors = values[0]
+        losses = values[0]
         metrics.sums = Array(values.dropFirst())
     }
 
@@ -43,7 +61,7 @@ private struct ValidationSums {
         let rates = metrics.successRates
         return ValidationResult(
             frames: metrics.frameCount,
-            loss: squaredErrors / Double(metrics.frameCount * HandLabel.valueCount),
+            loss: losses / Double(metrics.frameCount * HandLabel.valueCount),
             jointErrorMillimetres: metrics.meanError, success20: rates[0], success40: rates[1], success80: rates[2])
     }
 }
@@ -51,62 +69,73 @@ private struct ValidationSums {
 /// Validates on held-out frames; the ranks share the work, and all get the same result.
 final class Evaluator {
     private let source: any FrameSource
-    private let frames: Int
-    private let conditioning: DepthConditioning
+    /// How many frames are validated on, those that cannot be read included.
+    let frames: Int
+    private let pipeline: SamplePipeline
+    private let loss: Loss
     private let policy: BadSamplePolicy
     private let camera: Camera
     private let team: WorkerTeam
     private let communicator: any Communicator
     /// Holds the memory of the buffers.
     private let arena: Arena
-    private let depths: [UnsafeMutableBufferPointer<UInt16>]
+    private let scratches: [SampleScratch]
     private let input: UnsafeMutableBufferPointer<Float>
     private let labels: UnsafeMutableBufferPointer<Float>
+    /// Of the samples that are loaded; of no meaning for whole frames.
+    private let geometries: UnsafeMutableBufferPointer<CropGeometry>
+    private let pixels: Int
     private let chunk: Int
     private let watchdog: Watchdog
     /// Samples this rank met that cannot be read.
     private var bad: Set<Int> = []
     /// Those of them that the last `validate` met for the first time.
     private(set) var newlyBad: [BadSample] = []
+    /// Samples that the last `validate` left out, on whichever rank.
+    private var leftOut: Set<Int> = []
 
     /// Samples decoded and predicted at a time.
     private static func chunk(_ maximumSamples: Int) -> Int { min(maximumSamples, 64) }
 
     /// Bytes of arena an evaluator needs.
-    static func bytes(pixels: Int, maximumSamples: Int, threads: Int) -> Int {
+    /// - Parameter pixels: of a sample's input.
+    static func bytes(pixels: Int, maximumSamples: Int) -> Int {
         let chunk = chunk(maximumSamples)
         return Arena.bytes(Float.self, count: chunk * pixels)
-            + Arena.bytes(Float.self, count: chunk * HandLabel.valueCount)
-            + threads * Arena.bytes(UInt16.self, count: pixels)
+            + Arena.bytes(Float.self, count: chunk * HandLabel.valueCount) + Arena.bytes(CropGeometry.self, count: chunk)
     }
 
     /// - Parameter frames: how many of the source's frames are used, from the first.
     init(
-        source: any FrameSource, frames: Int, conditioning: DepthConditioning, policy: BadSamplePolicy,
+        source: any FrameSource, frames: Int, pipeline: SamplePipeline, loss: Loss, policy: BadSamplePolicy,
         maximumSamples: Int, team: WorkerTeam, communicator: any Communicator, watchdog: Watchdog, arena: Arena
     ) {
         self.watchdog = watchdog
         self.source = source
         self.arena = arena
         self.frames = frames
-        self.conditioning = conditioning
+        self.pipeline = pipeline
+        self.loss = loss
         self.policy = policy
         self.team = team
         self.communicator = communicator
-        camera = Camera.icvl(width: source.width, height: source.height)
+        camera = pipeline.camera(width: source.width, height: source.height)
         chunk = Self.chunk(maximumSamples)
-        let pixels = source.width * source.height
+        let size = pipeline.inputSize(width: source.width, height: source.height)
+        pixels = size.width * size.height
         input = arena.carve(Float.self, count: chunk * pixels)
         labels = arena.carve(Float.self, count: chunk * HandLabel.valueCount)
-        depths = (0..<team.count).map { _ in arena.carve(UInt16.self, count: pixels) }
+        geometries = arena.carve(CropGeometry.self, count: chunk)
+        scratches = (0..<team.count).map { _ in SampleScratch(width: source.width, height: source.height) }
     }
 
     /// Loss and errors of `network` over the held-out frames.
     /// - Throws: `TrainingFailure` on all ranks when a frame cannot be read and the policy is to stop.
-    func validate(_ network: HandNetwork) throws -> ValidationResult {
-        var sums = ValidationSums(camera: camera)
+    func validate(_ network: Network) throws -> ValidationResult {
+        var sums = ValidationSums(loss: loss, decoder: pipeline.decoder, camera: camera)
         var failure: BadSample?
         newlyBad = []
+        var unread: [Int] = []
         let own = part(communicator.rank, of: communicator.size, total: frames)
         // As many rounds on every rank: a network that is divided among them is run by all together.
         let longest = part(0, of: communicator.size, total: frames).count
@@ -117,40 +146,71 @@ final class Evaluator {
             let read = load(indices)
             for (position, error) in read.enumerated() {
                 guard let error else { continue }
-                bad.insert(indices[position])
+                // What storage did not give now it may give the next time.
+                if !error.mayPass { bad.insert(indices[position]) }
+                unread.append(indices[position])
                 newlyBad.append(error)
-                if policy == .stop { failure = error }
+                if policy == .stop { failure = failure ?? error }
             }
-            try network.forward(input: input.baseAddress!, samples: indices.count)
+            try network.predict(input: input.baseAddress!, samples: indices.count)
             for position in indices.indices where read[position] == nil {
                 sums.add(
                     predicted: network.outputs + position * HandLabel.valueCount,
-                    truth: labels.baseAddress! + position * HandLabel.valueCount)
+                    truth: labels.baseAddress! + position * HandLabel.valueCount, geometry: geometry(position))
             }
             watchdog.beat()
         }
         try communicator.throwAgreed(
-            failure.map { "\($0); hint: repair the frame, or leave such frames out with --on-bad-sample skip" })
+            failure.map { "\($0); hint: \($0.hint)" })
         try sums.sum(over: communicator)
-        return sums.result
+        let result = sums.result
+        leftOut = result.frames < frames ? try union(bad.union(unread)) : []
+        return result
     }
 
-    /// Error of always predicting `label`: what a network must beat.
+    /// The numbers that any rank has.
+    private func union(_ own: Set<Int>) throws -> Set<Int> {
+        let text = own.sorted().map(String.init).joined(separator: " ")
+        return Set(
+            try communicator.allgather(Array(text.utf8)).flatMap { bytes in
+                String(decoding: bytes, as: UTF8.self).split(separator: " ").compactMap { Int($0) }
+            })
+    }
+
+    private func geometry(_ position: Int) -> CropGeometry? { pipeline.crop == nil ? nil : geometries[position] }
+
+    /// Error of always predicting `label`, over the frames that the last validation counted: what a network must beat.
+    /// - Parameter label: in the pipeline's units: of a crop, the mean pose at each frame's centre.
     func constant(_ label: [Float]) -> ValidationResult {
-        var sums = ValidationSums(camera: camera)
+        var sums = ValidationSums(loss: loss, decoder: pipeline.decoder, camera: camera)
+        let counted = (0..<frames).filter { !leftOut.contains($0) }
         label.withUnsafeBufferPointer { label in
-            for index in 0..<frames {
-                let truth = UnsafeMutableBufferPointer(rebasing: labels[0..<HandLabel.valueCount])
-                source.readLabel(index, into: truth)
-                sums.add(predicted: label.baseAddress!, truth: truth.baseAddress!)
+            for start in stride(from: 0, to: counted.count, by: chunk) {
+                let indices = Array(counted[start..<min(start + chunk, counted.count)])
+                // Of whole frames nothing but the labels is needed.
+                let read = pipeline.crop == nil ? readLabels(indices) : load(indices)
+                for position in indices.indices where read[position] == nil {
+                    sums.add(
+                        predicted: label.baseAddress!, truth: labels.baseAddress! + position * HandLabel.valueCount,
+                        geometry: geometry(position))
+                }
+                watchdog.beat()
             }
         }
         return sums.result
     }
 
-    /// Decodes samples side by side; returns each one's error, if any.
+    private func labelRow(_ position: Int) -> UnsafeMutableBufferPointer<Float> {
+        UnsafeMutableBufferPointer(rebasing: labels[position * HandLabel.valueCount..<(position + 1) * HandLabel.valueCount])
+    }
+
+    private func readLabels(_ indices: [Int]) -> [BadSample?] {
+        for (position, index) in indices.enumerated() { source.readLabel(index, into: labelRow(position)) }
+        return Array(repeating: nil, count: indices.count)
+    }
+
+    /// Prepares samples side by side; returns each one's error, if any.
     private func load(_ indices: [Int]) -> [BadSample?] {
-        let pixels = source.width * source.height
         let errors = UnsafeMutableBufferPointer<BadSample?>.allocate(capacity: max(1, indices.count))
         errors.initialize(repeating: nil)
         defer {
@@ -158,16 +218,15 @@ final class Evaluator {
             errors.deallocate()
         }
         team.forEach(indices.count) { position, thread in
-            let values = HandLabel.valueCount
-            let label = UnsafeMutableBufferPointer(rebasing: labels[position * values..<(position + 1) * values])
             do throws(BadSample) {
-                try source.readSample(indices[position], depth: depths[thread], label: label)
+                let geometry = try pipeline.prepare(
+                    source, index: indices[position], scratch: scratches[thread],
+                    input: UnsafeMutableBufferPointer(rebasing: input[position * pixels..<(position + 1) * pixels]),
+                    label: labelRow(position))
+                if let geometry { geometries[position] = geometry }
             } catch {
                 errors[position] = error
             }
-            conditioning.apply(
-                UnsafeBufferPointer(depths[thread]),
-                to: UnsafeMutableBufferPointer(rebasing: input[position * pixels..<(position + 1) * pixels]))
         }
         return Array(errors.prefix(indices.count))
     }

@@ -22,22 +22,60 @@ struct ExchangeAdvice {
 
     /// Measures for a second, and decides. On a single rank there is nothing to decide.
     static func make(
-        _ configuration: RunConfiguration, network: NetworkConfiguration, data: any FrameSource, placement: Placement,
-        communicator: any Communicator
+        _ configuration: RunConfiguration, model: RunModel, setting: ExchangePlan.Setting, data: any FrameSource,
+        placement: Placement, communicator: any Communicator
     ) throws -> ExchangeAdvice {
         guard communicator.size > 1 else { return ExchangeAdvice() }
+        guard setting.policy == .fused, let window = model.window else {
+            let predictions = try measureStored(configuration, setting, placement: placement, communicator: communicator)
+            return ExchangeAdvice(asked: configuration.exchange, predictions: predictions)
+        }
         let model = try measure(
-            configuration, network: network, data: data, placement: placement, communicator: communicator)
+            configuration, network: window, data: data, placement: placement, communicator: communicator)
         return ExchangeAdvice(asked: configuration.exchange, model: model)
+    }
+
+    /// Of a network whose gradients are stored.
+    private static func measureStored(
+        _ configuration: RunConfiguration, _ setting: ExchangePlan.Setting, placement: Placement,
+        communicator: any Communicator
+    ) throws -> [CostModel.Prediction] {
+        let team = try communicator.together {
+            try WorkerTeam(count: placement.threads, spins: placement.isOversubscribed ? 0 : 20_000)
+        }
+        let own = try communicator.together {
+            try StoredProbe.measure(
+                setting.network, optimizer: setting.optimizer, shard: setting.shard, team: team, begin: communicator.barrier)
+        }
+        var values = [own.sample, own.forward, own.update, -Double(placement.threads)]
+        try values.withUnsafeMutableBufferPointer { try communicator.maximum($0) }
+        let shape = RankShape(ranks: communicator.size, nodes: communicator.place.nodes, threads: Int(-values[3]))
+        let links = try LinkProbe(communicator: communicator, wire: configuration.wire).measure()
+        let model = StoredCostModel(
+            network: setting.network, batch: configuration.batchSize, wireShare: Double(configuration.wire.stride) / 4,
+            rates: StoredRates(sample: values[0], forward: values[1], update: values[2]),
+            travel: TravelTimes(shape: shape, links: links))
+        return model.predictions(
+            ExchangeKind.allCases.filter { $0 != .auto && $0.problem(setting, ranks: communicator.size) == nil })
     }
 
     /// The decision, by a model.
     init(asked: ExchangeKind, model: CostModel) {
-        let all = model.predictions(
-            Set(ExchangeKind.allCases.filter { $0.problem(network: model.network, ranks: model.shape.ranks) == nil }))
+        let setting = ExchangePlan.Setting(window: model.network, wire: .fp32, shard: 1)
+        self.init(
+            asked: asked,
+            predictions: model.predictions(
+                Set(ExchangeKind.allCases.filter { $0.problem(setting, ranks: model.shape.ranks) == nil })),
+            own: model.prediction(asked))
+    }
+
+    /// - Parameters:
+    ///   - all: of the exchanges that are possible, fastest first.
+    ///   - own: of the one that was asked for, where it is not among them.
+    init(asked: ExchangeKind, predictions all: [CostModel.Prediction], own given: CostModel.Prediction? = nil) {
         predictions = all
         let best = all[0]
-        guard asked != .auto, let own = model.prediction(asked) else {
+        guard asked != .auto, let own = given ?? all.first(where: { $0.kind == asked }) else {
             kind = best.kind
             lines =
                 ["exchange auto: \(best.kind.rawValue); predicted for a step:"]
@@ -66,18 +104,20 @@ struct ExchangeAdvice {
         let name = prediction.kind.rawValue
         return name + String(repeating: " ", count: max(0, 10 - name.count))
             + format("%9.1f ms", prediction.seconds * 1000)
-            + format(" (%.1f ms computing, ", prediction.compute * 1000)
-            + format("%.1f ms exchanging), ", prediction.exchange * 1000)
+            + format(" (%.1f ms computing and ", prediction.compute * 1000)
+            + format("%.1f ms exchanging, overlapped), ", prediction.exchange * 1000)
             + format("%.1f MB sent by a rank", prediction.bytes * 1e-6)
     }
 
     private static func measure(
-        _ configuration: RunConfiguration, network: NetworkConfiguration, data: any FrameSource, placement: Placement,
+        _ configuration: RunConfiguration, network: WindowNetwork, data: any FrameSource, placement: Placement,
         communicator: any Communicator
     ) throws -> CostModel {
         let (images, active) = sample(data, network: network, input: configuration.input)
         // Not pinned: the loader's threads, which are to run anywhere, are still to be made.
-        let team = WorkerTeam(count: placement.threads, spins: placement.isOversubscribed ? 0 : 20_000)
+        let team = try communicator.together {
+            try WorkerTeam(count: placement.threads, spins: placement.isOversubscribed ? 0 : 20_000)
+        }
         let shard = (configuration.batchSize + communicator.size - 1) / communicator.size
         let probe = try communicator.together {
             try ComputeProbe(
@@ -105,7 +145,7 @@ struct ExchangeAdvice {
     /// Strips of some of the data set's frames, as input, and the share of the pooled values that are not background. A frame
     /// that cannot be read is background; the loader will tell of it.
     private static func sample(
-        _ data: any FrameSource, network: NetworkConfiguration, input: DepthConditioning
+        _ data: any FrameSource, network: WindowNetwork, input: DepthConditioning
     ) -> (images: [Float], activeShare: Double) {
         let pixels = network.width * network.height
         let convolution = ConvolutionPool(height: network.height, width: network.width, pool: network.pool)

@@ -19,7 +19,7 @@ struct FiniteCheck {
     /// Bounds every weight of FC1: looked at once, then raised by what a step can change at most.
     private var largestWeight = Double.infinity
     private let communicator: any Communicator
-    private let network: HandNetwork
+    private let network: Network
     private let source: any FrameSource
 
     /// Why a step may not update.
@@ -33,7 +33,7 @@ struct FiniteCheck {
     private static let mostNamed = 3
 
     /// - Parameter source: names the samples.
-    init(network: HandNetwork, source: any FrameSource, communicator: any Communicator) {
+    init(network: Network, source: any FrameSource, communicator: any Communicator) {
         self.network = network
         self.source = source
         self.communicator = communicator
@@ -41,11 +41,12 @@ struct FiniteCheck {
 
     /// Looks at all weights, before the first step; called by all ranks together.
     mutating func begin(team: WorkerTeam) throws {
+        guard network.stem != nil else { return }
         largestWeight = try communicator.maximum(network.largestWeight(team: team))
     }
 
     /// The weights were updated.
-    mutating func updated(by adam: Adam) { largestWeight += adam.largestChange }
+    mutating func updated(by optimizer: any Optimizer) { largestWeight += optimizer.largestGrowth ?? .infinity }
 
     /// Why the step's loss forbids an update, on all ranks; nil when it is finite.
     func problem(loss statistics: StepStatistics, batch: Batch) throws -> Problem? {
@@ -58,9 +59,16 @@ struct FiniteCheck {
         let own = network.gradientBound(samples: batch.count, largestWeight: largestWeight)
         // Gradients are summed over the ranks, and so are their bounds. NaN and infinity pass through the sum.
         let bound = communicator.size == 1 ? own : try communicator.sum(own)
-        guard !(bound < HandNetwork.largestGradient) else { return nil }
+        guard !(bound < Network.largestGradient) else { return nil }
         let text = bound.isFinite ? "the gradient is beyond the range of floats" : "the gradient is not finite"
-        return try explain(text, batch: batch, isCulprit: !(own < HandNetwork.largestGradient / Double(communicator.size)))
+        return try explain(text, batch: batch, isCulprit: !(own < Network.largestGradient / Double(communicator.size)))
+    }
+
+    /// Why the norm of the whole gradient, which all ranks know, forbids an update; nil when it is finite.
+    func problem(norm: Double, batch: Batch) throws -> Problem? {
+        guard !(norm < Network.largestGradient) else { return nil }
+        let text = norm.isFinite ? "the gradient is beyond the range of floats" : "the gradient is not finite"
+        return try explain(text, batch: batch, isCulprit: nil)
     }
 
     /// Finds the ranks and samples that a problem comes from.

@@ -4,11 +4,14 @@ import Telemetry
 
 /// Memory asked of a node against what it has, before anything is allocated.
 package enum MemoryCheck {
-    /// Throws on all ranks when the ranks of some node need more than it has.
-    /// - Parameter needed: bytes this rank will hold.
-    package static func run(needed: Int, communicator: any Communicator) throws {
+    /// Throws on all ranks when the ranks of some node need more than it has, or one more addresses than its limit allows.
+    /// - Parameters:
+    ///   - needed: bytes this rank will hold.
+    ///   - threads: of this rank, each with a stack and a buffer of OpenBLAS.
+    package static func run(needed: Int, threads: Int = 1, communicator: any Communicator) throws {
+        try requireAddresses(needed: needed, threads: threads, communicator: communicator)
         let place = communicator.place
-        let report = "\(place.node) \(needed) \(available() ?? Int.max) \(place.host)"
+        let report = "\(place.node) \(needed) \(onNode().min() ?? Int.max) \(place.host)"
         var nodes: [Int: (needed: Int, available: Int, ranks: Int, host: String)] = [:]
         for text in try communicator.allgather(Array(report.utf8)) {
             let fields = String(decoding: text, as: UTF8.self).split(separator: " ", maxSplits: 3)
@@ -24,9 +27,50 @@ package enum MemoryCheck {
         }
     }
 
+    /// Address space that OpenBLAS takes for each thread that multiplies. Where it is refused, OpenBLAS asks for ever.
+    private static let bufferBytes = 128 << 20
+    /// Address space of what the program and its libraries take by and by.
+    private static let otherBytes = 48 << 20
+    /// Address space of a thread's stack: the limit of stacks, 2 MiB where there is none (pthread_create(3)).
+    private static var stackBytes: Int {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_STACK.rawValue), &limit) == 0, limit.rlim_cur < UInt(1 << 40) else { return 2 << 20 }
+        return Int(limit.rlim_cur)
+    }
+
+    /// How many threads this process has addresses for; 1 at least.
+    /// - Parameter needed: bytes this rank will hold.
+    static func threads(holding needed: Int) -> Int {
+        addressSpace().map { max(1, ($0 - needed - otherBytes) / (bufferBytes + stackBytes)) } ?? Int.max
+    }
+
+    /// Throws on all ranks when one lacks addresses (RLIMIT_AS).
+    private static func requireAddresses(needed: Int, threads: Int, communicator: any Communicator) throws {
+        var problem: String?
+        let total = needed + threads * (bufferBytes + stackBytes) + otherBytes
+        if let free = addressSpace(), free < total {
+            problem =
+                "not enough memory on \(communicator.place.host): rank \(communicator.rank) needs \(gigabytes(total)) of address "
+                + "space for \(threads) thread\(threads == 1 ? "" : "s"), \(gigabytes(free)) are available under the limit of the process; "
+                + "hint: raise it (ulimit -v, h_vmem of Grid Engine, pvmem of PBS), or fewer --threads, a smaller --batch-size or --cache"
+        }
+        try communicator.throwAgreed(problem)
+    }
+
     /// Bytes this process can still take: what the kernel calls available, within the limits of its control group and of
     /// its address space.
-    package static func available() -> Int? {
+    package static func available() -> Int? { (onNode() + [addressSpace()].compactMap { $0 }).min() }
+
+    /// Bytes of addresses that this process may still take; nil: no limit.
+    private static func addressSpace() -> Int? {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit) == 0, limit.rlim_cur < UInt(Int.max) else { return nil }
+        let mapped = lines(of: "/proc/self/statm").first?.split(separator: " ").first.flatMap { Int($0) } ?? 0
+        return max(0, Int(limit.rlim_cur) - mapped * sysconf(Int32(_SC_PAGESIZE)))
+    }
+
+    /// What the kernel calls available, and what is left within the limits of the control groups.
+    private static func onNode() -> [Int] {
         var limits: [Int] = []
         if let line = lines(of: "/proc/meminfo").first(where: { $0.hasPrefix("MemAvailable:") }),
             let kilobytes = line.split(separator: " ").dropFirst().first.flatMap({ Int($0) })
@@ -40,12 +84,7 @@ package enum MemoryCheck {
                 limits.append(max(0, most - max(0, used - (reclaimable(group) ?? 0))))
             }
         }
-        var addressSpace = rlimit()
-        if getrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &addressSpace) == 0, addressSpace.rlim_cur < UInt(Int.max) {
-            let mapped = lines(of: "/proc/self/statm").first?.split(separator: " ").first.flatMap { Int($0) } ?? 0
-            limits.append(max(0, Int(addressSpace.rlim_cur) - mapped * sysconf(Int32(_SC_PAGESIZE))))
-        }
-        return limits.min()
+        return limits
     }
 
     /// Files that tell of a control group.

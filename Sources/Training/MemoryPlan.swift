@@ -2,6 +2,7 @@ import Collectives
 import Exchange
 import HandData
 import Networks
+import Optimizers
 import Tensors
 
 /// What a rank will hold, counted before anything is allocated, and the parts that are made by these counts.
@@ -14,23 +15,34 @@ struct MemoryPlan {
     let exchange: Int
     /// Bytes of batches read ahead, and of the frame cache at most.
     let loader: Int
-    /// Bytes of all.
+    /// Bytes of the frame cache at most, a part of `loader`: taken while the run goes on.
+    let cache: Int
+    /// Bytes of the copy that checkpoints are written from, on a rank that makes one; 0 elsewhere. A run does without where
+    /// memory is short.
+    let checkpointCopy: Int
+    /// Bytes of all that a run cannot do without.
     var total: Int { arena + exchange + loader }
 
     /// Batches that are read ahead, besides the one in use.
     private static let stepsAhead = 2
 
-    init(_ configuration: RunConfiguration, network: NetworkConfiguration, exchange: ExchangePlan) {
-        shard = exchange.shard
+    init(_ configuration: RunConfiguration, model: RunModel, frame: (width: Int, height: Int), exchange: ExchangePlan) {
+        shard = exchange.setting.shard
         self.exchange = exchange.ownBytes
         let threads = exchange.threads
-        let pixels = network.width * network.height
+        let pixels = frame.width * frame.height
+        let averages =
+            configuration.model.averaging == nil ? 0 : AveragedWeights.bytes(holding: HeldRanges(all: exchange.table))
         arena =
-            HandNetwork.bytes(network, maximumSamples: shard, threads: threads, largeRows: exchange.largeRowCount)
+            Network.bytes(model.description, exchange.network, threads: threads, rank: exchange.rank)
             + exchange.arenaBytes
-            + Evaluator.bytes(pixels: pixels, maximumSamples: shard, threads: threads)
-        let batches = (Self.stepsAhead + 1) * shard * (pixels + HandLabel.valueCount) * MemoryLayout<Float>.stride
-        loader = batches + Self.cacheBytes(configuration, pixels: pixels)
+            + averages + Evaluator.bytes(pixels: model.pixels, maximumSamples: shard)
+        let tensors = 1 + exchange.setting.optimizer.stateNames.count + (configuration.model.averaging == nil ? 0 : 1)
+        checkpointCopy =
+            exchange.rank == 0 && exchange.ownership.isReplicated ? CheckpointCopy.bytes(exchange.table, tensors: tensors) : 0
+        cache = Self.cacheBytes(configuration, pixels: pixels)
+        let batches = (Self.stepsAhead + 1) * shard * (model.pixels + HandLabel.valueCount) * MemoryLayout<Float>.stride
+        loader = batches + cache
     }
 
     /// The frames of a run are cached up to `--cache`; the box of a hand takes about a sixth of a frame.
@@ -42,10 +54,11 @@ struct MemoryPlan {
 
     /// Starts reading ahead, from the batch of `step`.
     func makeLoader(
-        _ source: any FrameSource, configuration: RunConfiguration, communicator: any Communicator, step: Int
+        _ source: any FrameSource, pipeline: SamplePipeline, configuration: RunConfiguration, communicator: any Communicator,
+        step: Int
     ) throws -> BatchLoader {
         var reading = BatchLoader.Configuration()
-        reading.conditioning = configuration.input
+        reading.pipeline = pipeline
         reading.onBadSample = configuration.onBadSample
         reading.threads = max(1, configuration.threads)
         reading.stepsAhead = Self.stepsAhead
@@ -57,6 +70,6 @@ struct MemoryPlan {
         return try BatchLoader(
             source: source, order: SampleOrder(count: source.count, seed: configuration.seed),
             batch: configuration.batchSize, rank: communicator.rank, ranks: communicator.size,
-            steps: UInt64(step)..<UInt64.max, configuration: reading, cache: cache)
+            steps: UInt64(step * configuration.model.accumulate)..<UInt64.max, configuration: reading, cache: cache)
     }
 }

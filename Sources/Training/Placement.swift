@@ -42,9 +42,18 @@ package struct Placement: Sendable {
                 localRanks: place.localSize, offered: offered))
     }
 
-    /// Open MPI's mpirun, or its daemon on another node, is the parent of its ranks.
+    /// The same with fewer threads where a limit of addresses (ulimit -v) allows no more. What is trained does not depend on it.
+    func limited(to most: Int) -> Placement {
+        guard most < threads else { return self }
+        return Placement(
+            threads: most, processors: [], sharedProcessors: sharedProcessors,
+            warning: "\(most) thread\(most == 1 ? "" : "s") instead of \(threads), as the limit of addresses allows no more; "
+                + "hint: raise it (ulimit -v, h_vmem of Grid Engine, pvmem of PBS)")
+    }
+
+    /// Open MPI's mpirun, or its daemon on another node, starts its ranks.
     package static func offeredByMPIRun() -> Int? {
-        getenv("OMPI_COMM_WORLD_SIZE") == nil ? nil : Processors.allowedToParent()?.count
+        getenv("OMPI_COMM_WORLD_SIZE") == nil ? nil : Processors.allowedToLauncher()?.count
     }
 
     private static func misfit(

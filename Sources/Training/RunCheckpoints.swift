@@ -27,14 +27,17 @@ final class RunCheckpoints {
     private static let mostFailures = 3
 
     private let store: CheckpointStore
-    private let network: HandNetwork
-    private let adam: Adam
+    private let network: Network
+    private let stateNames: [String]
+    private let bases: TensorBases
     private let ownership: Ownership
     private let stream: TensorStream
     private let communicator: any Communicator
     private let team: WorkerTeam
     private let faults: Faults
     private let watchdog: Watchdog
+    /// Bytes that the ranks of this node will yet take.
+    private let promised: Int
     /// On rank 0.
     private let writer: CheckpointWriter?
 
@@ -47,25 +50,27 @@ final class RunCheckpoints {
     /// When training began or went on after the last checkpoint, and at which step.
     private var trainingSince: (time: Double, step: Int)?
 
-    /// - Parameter writer: on rank 0.
+    /// - Parameters:
+    ///   - writer: on rank 0.
+    ///   - promised: bytes that the ranks of this node will yet take.
     init(
-        store: CheckpointStore, network: HandNetwork, adam: Adam, ownership: Ownership, communicator: any Communicator,
-        team: WorkerTeam, writer: CheckpointWriter?, faults: Faults, watchdog: Watchdog
+        store: CheckpointStore, network: Network, optimizer: any Optimizer, average: AveragedWeights?, ownership: Ownership,
+        communicator: any Communicator, team: WorkerTeam, writer: CheckpointWriter?, faults: Faults, watchdog: Watchdog,
+        promised: Int
     ) {
         self.store = store
         self.network = network
-        self.adam = adam
+        stateNames = optimizer.stateNames
+        bases = TensorBases(
+            weights: network.parameters, states: optimizer.memory.states, average: average?.values)
         self.ownership = ownership
-        stream = TensorStream(
-            ownership: ownership,
-            bases: TensorStream.Bases(
-                weights: network.parameters, firstMoments: adam.firstMoments, secondMoments: adam.secondMoments),
-            communicator: communicator)
+        stream = TensorStream(ownership: ownership, bases: bases, communicator: communicator)
         self.communicator = communicator
         self.team = team
         self.writer = writer
         self.faults = faults
         self.watchdog = watchdog
+        self.promised = promised
     }
 
     /// What rank 0 is to say, since it was last asked: checkpoints that were written, or could not be.
@@ -98,7 +103,7 @@ final class RunCheckpoints {
         injected += injecting
         let write = CheckpointWrite(
             store: store, step: step, state: state,
-            score: state.validationStep == step ? state.validation?.jointErrorMillimetres : nil, table: ownership.table,
+            score: state.validationStep == step ? state.validation?.jointErrorMillimetres : nil, table: ownership.table, stateNames: stateNames, hasAverage: bases.average != nil,
             faults: injecting)
         guard ownership.isReplicated else {
             let outcome = try write.run(advanced: watchdog.beat) { kind, index, writer in
@@ -111,9 +116,7 @@ final class RunCheckpoints {
             note(outcome)
             return Pause(seconds: Stopwatch.now - start, waited: waited, isInBackground: false)
         }
-        let own = CheckpointTensors(
-            table: network.table, parameters: network.parameters, firstMoments: adam.firstMoments,
-            secondMoments: adam.secondMoments)
+        let own = CheckpointTensors(table: network.table, bases: bases)
         let copied = isLast ? nil : copied(own)
         let interval = trainingSince.map { (start - $0.time) / Double(max(1, step - $0.step)) * Double(stepsLeft) }
         writer.start(write, of: copied ?? own, interval: trainingSince?.step == step ? nil : interval)
@@ -146,7 +149,7 @@ final class RunCheckpoints {
 
     private func room(for table: ParameterTable) -> CheckpointCopy? {
         if copy == nil && !hasNoMemory {
-            copy = faults.has(.shortMemory) ? nil : CheckpointCopy(table: table)
+            copy = faults.has(.shortMemory) ? nil : CheckpointCopy(table: table, like: bases, promised: promised)
             hasNoMemory = copy == nil
             if hasNoMemory {
                 news.append(
@@ -187,10 +190,13 @@ final class RunCheckpoints {
     private func give(_ checkpoint: Checkpoint) throws {
         let model = try checkpoint.reader(CheckpointWrite.modelFile)
         let optimizer = try checkpoint.reader(CheckpointWrite.optimizerFile)
+        let average = bases.average == nil ? nil : try checkpoint.reader(CheckpointWrite.averageFile)
         for (index, parameter) in ownership.table.parameters.enumerated() {
             try give(.weights, of: index, from: model, named: parameter.name)
-            try give(.firstMoment, of: index, from: optimizer, named: "\(parameter.name).m")
-            try give(.secondMoment, of: index, from: optimizer, named: "\(parameter.name).v")
+            if let average { try give(.average, of: index, from: average, named: parameter.name) }
+            for (state, name) in stateNames.enumerated() {
+                try give(.state(state), of: index, from: optimizer, named: "\(parameter.name).\(name)")
+            }
         }
     }
 

@@ -9,6 +9,8 @@ struct RunData {
     let origin: String
     /// Lines the user should read.
     let notes: [String]
+    /// Lines that ask for attention.
+    let warnings: [String]
     /// Samples left out before step 1.
     let skipped: Int
 
@@ -47,10 +49,18 @@ struct RunData {
             throw TrainingFailure("\(path): no training sample can be used; hint: check the frames under Training/Depth")
         }
         guard heldOut.count > 0 else {
-            throw TrainingFailure("\(path): no held-out sample can be used; hint: check Testing/, or remove it")
+            guard !set.hasTestSet else {
+                throw TrainingFailure("\(path): no held-out sample can be used; hint: check Testing/, or remove it")
+            }
+            let amount = training.count == 1 ? "one training sample leaves" : "\(training.count) training samples leave"
+            throw TrainingFailure("\(path): \(amount) none to hold out; hint: at least 2 frames that can be read, or a Testing/")
         }
+        let look = try DataLook.lines(
+            training: training, heldOut: heldOut, validated: frameCount(of: heldOut, configuration), path: path,
+            policy: configuration.onBadSample, communicator, watchdog)
         return RunData(
-            training: training, heldOut: heldOut, origin: "ICVL data in \(path)", notes: notes, skipped: badCount)
+            training: training, heldOut: heldOut, origin: "ICVL data in \(path)", notes: notes + look.notes,
+            warnings: look.warnings, skipped: badCount)
     }
 
     private static func synthetic(
@@ -67,14 +77,15 @@ struct RunData {
             hands,
             frames: configuration.syntheticFrames..<configuration.syntheticFrames + configuration.syntheticTestFrames)
         return RunData(
-            training: training, heldOut: heldOut, origin: "synthetic hands (no --data was given)", notes: [], skipped: 0)
+            training: training, heldOut: heldOut, origin: "synthetic hands (no --data was given)", notes: [], warnings: [],
+            skipped: 0)
     }
 
     /// Bad samples that are told of one by one.
     private static let mostExamples = 5
 
     /// Throws on all ranks when some see other label files: of a file system of their own, say.
-    private static func requireSame(_ set: ICVLDataSet, _ path: String, _ communicator: any Communicator) throws {
+    static func requireSame(_ set: ICVLDataSet, _ path: String, _ communicator: any Communicator) throws {
         let own = "\(set.training.count) training samples (fingerprint \(String(set.training.fingerprint, radix: 16))), "
             + "\(set.heldOut.count) held-out samples (\(String(set.heldOut.fingerprint, radix: 16))), "
             + "\(set.malformedCount) malformed lines"
@@ -92,11 +103,18 @@ struct RunData {
     ) throws -> (indices: [Int], examples: [String]) {
         let own = SampleOrder.shard(rank: communicator.rank, size: communicator.size, batch: frames.count)
         var found: [BadSample] = []
+        var failure: String?
         // In pieces, as a slow file server may take minutes for all.
         for start in stride(from: own.lowerBound, to: own.upperBound, by: 1000) {
-            found += frames.missingFrames(in: start..<min(start + 1000, own.upperBound))
+            do throws(DataError) {
+                found += try frames.missingFrames(in: start..<min(start + 1000, own.upperBound))
+            } catch {
+                failure = error.description
+                break
+            }
             watchdog.beat()
         }
+        try communicator.throwAgreed(failure)
         let numbers = found.compactMap(\.index).map(String.init).joined(separator: " ")
         let indices = try communicator.allgather(Array(numbers.utf8)).flatMap { bytes in
             String(decoding: bytes, as: UTF8.self).split(separator: " ").compactMap { Int($0) }
@@ -106,6 +124,18 @@ struct RunData {
             String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init)
         }
         return (indices, examples)
+    }
+
+    /// How many held-out frames a validation uses, from the first.
+    func heldOutFrames(_ configuration: RunConfiguration) -> Int { Self.frameCount(of: heldOut, configuration) }
+
+    private static func frameCount(of heldOut: any FrameSource, _ configuration: RunConfiguration) -> Int {
+        configuration.validateFrames == 0 ? heldOut.count : min(configuration.validateFrames, heldOut.count)
+    }
+
+    /// The frames that held-out errors are measured on, in words that differ when the frames do.
+    func evaluation(_ configuration: RunConfiguration) -> String {
+        "\(heldOutFrames(configuration)) of \(heldOut.count) held-out frames (fingerprint \(String(heldOut.fingerprint, radix: 16)))"
     }
 
     /// The mean label of the training samples, of at most 10,000 spread evenly: what a network must beat.

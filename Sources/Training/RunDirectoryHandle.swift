@@ -13,24 +13,40 @@ final class RunDirectoryHandle {
     private(set) var metrics: MetricsWriter?
     /// Lines for the console about what was found.
     private(set) var notes: [String] = []
+    /// Whether the checkpoint's held-out error is over other frames than this run's, on rank 0.
+    private(set) var evaluatesOtherFrames = false
     private var directory: RunDirectory?
 
     /// Opens or creates the run directory on rank 0, and finds the checkpoint to go on from. What an earlier run left there
     /// stays as it is until `begin`, as this run may yet be refused.
-    /// - Parameter state: of the run that begins; the checkpoint must fit it.
+    /// - Parameters:
+    ///   - state: of the run that begins; the checkpoint must fit it.
+    ///   - evaluation: the frames that scores are measured on.
     /// - Throws: `TrainingFailure`, the same on all ranks.
-    init(_ configuration: RunConfiguration, state: TrainingState, communicator: any Communicator) throws {
+    init(
+        _ configuration: RunConfiguration, state: TrainingState, evaluation: String, communicator: any Communicator,
+        console: Console, watchdog: Watchdog
+    ) throws {
         let chosen = try communicator.together { communicator.rank == 0 ? try Self.choosePath(configuration) : "" }
         let path = try communicator.broadcast(chosen)
         self.path = path
         store = CheckpointStore(
-            directory: "\(path)/checkpoints", keepNewest: configuration.keepCheckpoints, lock: "\(path)/lock")
+            directory: "\(path)/checkpoints", keepNewest: configuration.keepCheckpoints, lock: "\(path)/lock",
+            evaluation: evaluation)
         let opened = try communicator.together { () -> Opened? in
-            communicator.rank == 0 ? try Self.open(path, configuration, state: state, store: store) : nil
+            guard communicator.rank == 0 else { return nil }
+            if configuration.resume != "never" { Self.waitForSaving(path, console, watchdog) }
+            return try Self.open(path, configuration, state: state, store: store)
         }
         directory = opened?.directory
         checkpoint = opened?.checkpoint
         notes = opened?.notes ?? []
+        if let before = checkpoint?.state.evaluation, before != evaluation {
+            evaluatesOtherFrames = true
+            notes.append(
+                "held-out errors were measured on \(before) so far, and are on \(evaluation) from now on: they are not compared, and "
+                    + "'best' starts anew with the next one")
+        }
     }
 
     /// Makes the directory this run's, on rank 0: checkpoints newer than the one it goes on from are set aside, later lines
@@ -49,6 +65,21 @@ final class RunDirectoryHandle {
 
     /// Gives the directory back.
     func close() { directory?.close() }
+
+    /// Waits while another run saves its last step in this directory, as one does that outlives its mpirun.
+    private static func waitForSaving(_ path: String, _ console: Console, _ watchdog: Watchdog) {
+        var isSaid = false
+        while let holder = RunLock.holder(of: "\(path)/lock"), let step = holder.saving, RunLock.isHeld("\(path)/lock"),
+            StopSignal.number == 0
+        {
+            if !isSaid {
+                console.line("waiting for the run before, which saves step \(step): \(holder)")
+                isSaid = true
+            }
+            watchdog.beat()
+            usleep(100_000)
+        }
+    }
 
     private struct Opened {
         let directory: RunDirectory
@@ -80,7 +111,11 @@ final class RunDirectoryHandle {
             throw error.hinting("choose another directory with --run-dir")
         }
         if let dead = directory.takenOverFrom { notes.append("the lock of a run that ended was taken over: \(dead)") }
-        try store.prepare()
+        let unfinished = try store.prepare().filter { $0.hasPrefix(".tmp-step-") }
+        notes += unfinished.map { name in
+            let step = name.dropFirst(".tmp-step-".count).split(separator: "-").first.flatMap { Int($0) } ?? 0
+            return "the run before was killed while it saved step \(step): that checkpoint is not complete, and was removed"
+        }
         var checkpoint = given
         if configuration.resume == "auto" {
             let search = try store.newestGood()
@@ -109,7 +144,14 @@ final class RunDirectoryHandle {
         let stamp = "\(local.tm_year + 1900)\(digits(local.tm_mon + 1))\(digits(local.tm_mday))-"
             + "\(digits(local.tm_hour))\(digits(local.tm_min))\(digits(local.tm_sec))"
         mkdir("runs", 0o777)
-        return "runs/\(stamp)-\(configuration.preset.rawValue)"
+        // Two starts within a second choose alike: who makes the directory has it.
+        let name = "runs/\(stamp)-\(configuration.preset.rawValue)"
+        var (path, number) = (name, 1)
+        while mkdir(path, 0o777) != 0, errno == EEXIST {
+            number += 1
+            path = "\(name)-\(number)"
+        }
+        return path
     }
 
     /// `RUN` of a path `RUN/checkpoints/step-...`, or nil.

@@ -9,7 +9,8 @@ package struct StepStatistics {
     /// For each `StopReason`, ranks that it reached before this step.
     private var stops = [Double](repeating: 0, count: StopReason.allCases.count)
     package private(set) var samples = 0.0
-    package private(set) var squaredErrors = 0.0
+    /// Sum of the losses over values.
+    package private(set) var losses = 0.0
     /// Distances between predicted and true joints.
     private var metrics: HandMetrics
     /// Outputs that are exactly 0.
@@ -25,12 +26,18 @@ package struct StepStatistics {
 
     private static let scalars = 7
     private let outputs: Int
+    private let decoder: JointDecoder
+    /// Room for joints in the image.
+    private var joints: (predicted: [Float], truth: [Float])
 
     /// - Parameters:
     ///   - outputs: values of a label, 48.
+    ///   - decoder: turns them into joints in the image.
     ///   - camera: turns pixels into mm.
-    package init(outputs: Int, camera: Camera) {
+    package init(outputs: Int, decoder: JointDecoder = JointDecoder(units: .image), camera: Camera) {
         self.outputs = outputs
+        self.decoder = decoder
+        joints = (Array(repeating: 0, count: outputs), Array(repeating: 0, count: outputs))
         metrics = HandMetrics(camera: camera, thresholds: [])
         outputSums = Array(repeating: 0, count: outputs)
         outputSquares = Array(repeating: 0, count: outputs)
@@ -44,14 +51,16 @@ package struct StepStatistics {
 
     /// Adds this rank's samples.
     /// - Parameters:
-    ///   - predictions, labels: (samples, 48).
+    ///   - predictions, labels: (samples, 48), in the decoder's units.
+    ///   - loss: the sum of the losses over values; nil: the squared errors'.
+    ///   - geometries: of the samples; none for whole frames.
     package mutating func add(
         predictions: UnsafePointer<Float>, labels: UnsafePointer<Float>, samples count: Int, skipped left: Int,
-        head: OutputHead
+        head: OutputHead, loss: Double? = nil, geometries: UnsafeBufferPointer<CropGeometry> = .init(start: nil, count: 0)
     ) {
         samples += Double(count)
         skipped += Double(left)
-        squaredErrors += SquaredError.sum(outputs: predictions, labels: labels, count: count * outputs)
+        losses += loss ?? SquaredError.sum(outputs: predictions, labels: labels, count: count * outputs)
         for sample in 0..<count {
             let (predicted, truth) = (predictions + sample * outputs, labels + sample * outputs)
             for output in 0..<outputs {
@@ -60,32 +69,57 @@ package struct StepStatistics {
                 outputSquares[output] += o * o
                 squaredLabels += t * t
                 if o == 0 { zeroOutputs += 1 }
-                let derivative =
-                    switch head {
-                    case .linear: o - t
-                    case .relu: o > 0 ? o - t : 0
-                    case .exp: (o - t) * o
-                    }
+                let derivative = head.backward(output: o, gradient: o - t)
                 headGradientSquares += derivative * derivative
             }
-            metrics.add(
-                prediction: UnsafeBufferPointer(start: predicted, count: outputs),
-                truth: UnsafeBufferPointer(start: truth, count: outputs))
+            guard !geometries.isEmpty else {
+                metrics.add(
+                    prediction: UnsafeBufferPointer(start: predicted, count: outputs),
+                    truth: UnsafeBufferPointer(start: truth, count: outputs))
+                continue
+            }
+            let (decoder, outputs) = (decoder, outputs)
+            joints.predicted.withUnsafeMutableBufferPointer {
+                decoder.image(UnsafeBufferPointer(start: predicted, count: outputs), geometry: geometries[sample], into: $0)
+            }
+            joints.truth.withUnsafeMutableBufferPointer {
+                decoder.image(UnsafeBufferPointer(start: truth, count: outputs), geometry: geometries[sample], into: $0)
+            }
+            joints.predicted.withUnsafeBufferPointer { predicted in
+                joints.truth.withUnsafeBufferPointer { metrics.add(prediction: predicted, truth: $0) }
+            }
         }
+    }
+
+    /// Adds another micro-batch of the same step, summed over all ranks.
+    package mutating func merge(_ other: StepStatistics) {
+        failures += other.failures
+        for index in stops.indices { stops[index] = max(stops[index], other.stops[index]) }
+        samples += other.samples
+        losses += other.losses
+        zeroOutputs += other.zeroOutputs
+        headGradientSquares += other.headGradientSquares
+        squaredLabels += other.squaredLabels
+        skipped += other.skipped
+        for index in 0..<outputs {
+            outputSums[index] += other.outputSums[index]
+            outputSquares[index] += other.outputSquares[index]
+        }
+        metrics.sums = zip(metrics.sums, other.metrics.sums).map { $0 + $1 }
     }
 
     /// The sum over all ranks.
     package mutating func sum(over communicator: any Communicator) throws {
         guard communicator.size > 1 else { return }
         var values = [
-            failures, samples, squaredErrors, zeroOutputs, headGradientSquares, squaredLabels, skipped,
+            failures, samples, losses, zeroOutputs, headGradientSquares, squaredLabels, skipped,
         ]
         values += outputSums
         values += outputSquares
         values += stops
         values += metrics.sums
         try values.withUnsafeMutableBufferPointer { try communicator.sum($0) }
-        (failures, samples, squaredErrors, zeroOutputs) = (values[0], values[1], values[2], values[3])
+        (failures, samples, losses, zeroOutputs) = (values[0], values[1], values[2], values[3])
         (headGradientSquares, squaredLabels) = (values[4], values[5])
         skipped = values[6]
         var rest = values[Self.scalars...]
@@ -101,8 +135,8 @@ package struct StepStatistics {
     package var stopReason: StopReason? { StopReason.allCases.first { stops[$0.rawValue] > 0 } }
     /// Values the mean squared error is taken over.
     package var valueCount: Double { samples * Double(outputs) }
-    /// The question's loss: mean over samples and outputs.
-    package var loss: Double { squaredErrors / valueCount }
+    /// The mean over samples and values.
+    package var loss: Double { losses / valueCount }
     package var jointErrorMillimetres: Double { metrics.meanError }
     package var zeroOutputShare: Double { zeroOutputs / valueCount }
     /// Euclidean norm of the gradient that reaches the last layer's values before its head.

@@ -4,6 +4,7 @@ import Exchange
 import Glibc
 import HandData
 import Kernels
+import Layers
 import Networks
 import Optimizers
 import Telemetry
@@ -18,15 +19,23 @@ package final class Trainer {
     let placement: Placement
     let directory: RunDirectoryHandle
     let team: WorkerTeam
-    let network: HandNetwork
-    let adam: Adam
+    let model: RunModel
+    let network: Network
+    let policy: UpdatePolicy
+    let optimizer: any Optimizer
+    /// Averaged weights, where the run has them.
+    let average: AveragedWeights?
     let exchange: any GradientExchange
-    /// The rows of the large layer that this rank holds, if not all.
-    let largeRows: [Range<Int>]?
+    /// Steps of an epoch, a fraction.
+    let stepsPerEpoch: Double
+    let division: Division
     let loader: BatchLoader
     let evaluator: Evaluator
     let checkpoints: RunCheckpoints
     let watchdog: Watchdog
+    let supervision: Supervision?
+    /// On rank 0.
+    private(set) var savingNotice: SavingNotice?
     let faults: Faults
     let replicas: ReplicaCheck
     let camera: Camera
@@ -46,22 +55,31 @@ package final class Trainer {
     /// Checksums of the lines that told of skipped samples.
     var skippedNames: Set<UInt64> = []
     var lastSaved = -1
+    /// Steps in a row without a sample that can be read.
+    var emptySteps = 0
+    /// Held-out frames that the last validation of this process could read.
+    var validatedFrames: Int?
     /// The metrics could not be written, and that was said.
     var metricsAreLate = false
 
     /// Prepares a run: data, memory, run directory, initial or resumed weights.
     /// - Parameters:
     ///   - configuration: has no `problem`.
+    ///   - notes: lines for the user about what was found before.
     ///   - configurationText: turns the resolved configuration into what `config.yaml` holds.
+    ///   - supervision: what `Supervision.begin` gave.
     ///   - startedAt: `Stopwatch.now` at the start of the process.
     /// - Throws: `TrainingFailure`, the same on all ranks; `CollectiveError`.
     package init(
-        _ configuration: RunConfiguration, communicator: any Communicator, startedAt: Double,
+        _ configuration: RunConfiguration, communicator: any Communicator, supervision: Supervision?, startedAt: Double,
+        notes: [String] = [],
         configurationText: (RunConfiguration) throws -> String
     ) throws {
         self.communicator = communicator
         self.startedAt = startedAt
-        console = Console(isQuiet: communicator.rank != 0)
+        self.supervision = supervision
+        let terminal = Terminal.ofStandardOutput()
+        console = Console(isQuiet: communicator.rank != 0, terminal: terminal)
 
         if configuration.batchSize < communicator.size {
             throw TrainingFailure(
@@ -69,45 +87,72 @@ package final class Trainer {
                     + "hint: --batch-size \(communicator.size) or more, or fewer ranks")
         }
         faults = try Faults(rank: communicator.rank)
-        watchdog = try Watchdog.start(communicator: communicator, timeout: Double(configuration.stallTimeout))
-        let placement = try Placement.decide(communicator: communicator, requested: configuration.threads)
-        self.placement = placement
+        watchdog = try Watchdog.start(
+            communicator: communicator, timeout: Double(configuration.stallTimeout), supervision: supervision)
+        var placement = try Placement.decide(communicator: communicator, requested: configuration.threads)
         data = try RunData.open(configuration, communicator: communicator, watchdog: watchdog)
-        let shape = configuration.network(width: data.training.width, height: data.training.height)
-        if let problem = shape.problem { throw TrainingFailure(problem) }
+        let model = try RunModel(configuration, width: data.training.width, height: data.training.height)
+        self.model = model
+        let policy = try model.policy(configuration)
+        self.policy = policy
+        let accumulate = configuration.model.accumulate
+        stepsPerEpoch = Double(data.training.count) / Double(configuration.batchSize * accumulate)
 
         var resolved = configuration
         if let epochs = configuration.epochs {
-            resolved.steps = max(1, Int((epochs * Double(data.training.count) / Double(configuration.batchSize)).rounded(.up)))
+            resolved.steps = max(1, Int((epochs * stepsPerEpoch).rounded(.up)))
         }
-        resolved.threads = placement.threads
         totalSteps = resolved.steps
 
+        var notes = notes
+        let schedule = configuration.model.schedule
+        if let problem = schedule.problem(stepsPerEpoch: stepsPerEpoch, totalSteps: totalSteps) {
+            // A preset's own is made for long runs; a trial of a few steps ends within its warm-up.
+            guard schedule == ModelSettings(preset: configuration.preset).schedule else {
+                throw TrainingFailure(problem, exitCode: 64)
+            }
+            notes.append("the warm-up of the preset's schedule '\(schedule)' does not end in \(totalSteps) steps")
+        }
         let settings = resolved
+        let frame = (width: data.training.width, height: data.training.height)
+        let setting = ExchangePlan.Setting(
+            network: model.description, window: model.window, policy: policy, optimizer: resolved.optimizer, wire: resolved.wire,
+            accumulate: accumulate, shard: (configuration.batchSize + communicator.size - 1) / communicator.size)
+        var mostThreads = try Int(communicator.maximum(Double(placement.threads)))
         func makePlans(_ kind: ExchangeKind) -> (exchange: ExchangePlan, memory: MemoryPlan) {
             let exchange = ExchangePlan(
-                kind, wire: settings.wire, network: shape,
-                shard: (configuration.batchSize + communicator.size - 1) / communicator.size, rank: communicator.rank,
-                ranks: communicator.size, threads: placement.threads)
-            return (exchange, MemoryPlan(settings, network: shape, exchange: exchange))
+                kind, setting, rank: communicator.rank, ranks: communicator.size, threads: placement.threads,
+                mostThreads: mostThreads)
+            return (exchange, MemoryPlan(settings, model: model, frame: frame, exchange: exchange))
         }
         // What no exchange could do without is checked before the exchanges are measured, which takes memory and time.
         let kinds = ExchangeKind.allCases.filter {
-            $0 != .auto && $0.problem(network: shape, ranks: communicator.size) == nil
+            $0 != .auto && $0.problem(setting, ranks: communicator.size) == nil
         }
-        try MemoryCheck.run(needed: kinds.map { makePlans($0).memory.total }.min() ?? 0, communicator: communicator)
+        if configuration.threads == 0 {
+            let needed = kinds.map { makePlans($0).memory.total }.min() ?? 0
+            placement = placement.limited(to: MemoryCheck.threads(holding: needed))
+            mostThreads = try Int(communicator.maximum(Double(placement.threads)))
+        }
+        self.placement = placement
+        resolved.threads = placement.threads
+        try MemoryCheck.run(
+            needed: kinds.map { makePlans($0).memory.total }.min() ?? 0, threads: placement.threads,
+            communicator: communicator)
         let advice = try ExchangeAdvice.make(
-            resolved, network: shape, data: data.training, placement: placement, communicator: communicator)
+            resolved, model: model, setting: setting, data: data.training, placement: placement, communicator: communicator)
         resolved.exchange = advice.kind
-        if let problem = advice.kind.problem(network: shape, ranks: communicator.size) { throw TrainingFailure(problem) }
+        if let problem = advice.kind.problem(setting, ranks: communicator.size) { throw TrainingFailure(problem) }
         let (exchangePlan, plan) = makePlans(advice.kind)
-        try MemoryCheck.run(needed: plan.total, communicator: communicator)
+        try MemoryCheck.run(needed: plan.total, threads: placement.threads, communicator: communicator)
         state = TrainingState(
-            network: shape, seed: resolved.seed, batchSize: resolved.batchSize, learningRate: resolved.learningRate,
-            input: resolved.input, onBadSample: resolved.onBadSample,
+            network: model.window, architecture: model.window == nil ? model.description : nil,
+            settings: TrainingState.compared(resolved), averagedUpdates: resolved.model.averaging == nil ? nil : 0,
             dataFingerprint: String(data.training.fingerprint, radix: 16),
             trainingSamples: data.training.count)
-        directory = try RunDirectoryHandle(resolved, state: state, communicator: communicator)
+        directory = try RunDirectoryHandle(
+            resolved, state: state, evaluation: data.evaluation(resolved), communicator: communicator, console: console,
+            watchdog: watchdog)
         resolved.runDir = directory.path
         self.configuration = resolved
 
@@ -121,43 +166,54 @@ package final class Trainer {
         step = first
         let training = data.training
         loader = try communicator.together {
-            try plan.makeLoader(training, configuration: resolved, communicator: communicator, step: first)
+            try plan.makeLoader(
+                training, pipeline: model.pipeline, configuration: resolved, communicator: communicator, step: first)
         }
         let processors = placement.processors.isEmpty ? Processors.allowed() : placement.processors
         let writer = try communicator.together {
             communicator.rank == 0 ? try CheckpointWriter(processors: processors) : nil
         }
-        team = WorkerTeam(
-            count: placement.threads, processors: placement.processors, spins: placement.isOversubscribed ? 0 : 20_000)
+        team = try communicator.together {
+            try WorkerTeam(
+                count: placement.threads, processors: placement.processors, spins: placement.isOversubscribed ? 0 : 20_000)
+        }
         let arena = try communicator.together { try Arena(capacity: plan.arena) }
         arena.touch(team: team)
-        network = HandNetwork(
-            shape, maximumSamples: plan.shard, team: team, largeRows: exchangePlan.largeRowCount, arena: arena)
-        adam = Adam(
-            configuration: resolved.adam, weights: network.parameters, table: network.table, holding: exchangePlan.held,
-            arena: arena)
-        let (divided, optimizer, workers) = (network, adam, team)
+        network = Network(model.description, exchangePlan.network, team: team, communicator: communicator, arena: arena)
+        network.pass.seed = resolved.seed
+        optimizer = resolved.optimizer.make(
+            weights: network.parameters, table: network.table, holding: exchangePlan.held, arena: arena)
+        let (made, workers) = ((network, optimizer), team)
+        average = resolved.model.averaging.map {
+            AveragedWeights($0, weights: made.0.parameters, table: made.0.table, arena: arena)
+        }
         exchange = try communicator.together {
             try exchangePlan.make(
-                adam: optimizer, network: divided, communicator: communicator, team: workers, arena: arena)
+                optimizer: made.1, network: made.0, communicator: communicator, team: workers, arena: arena)
         }
-        largeRows = exchangePlan.largeRows
+        division = exchangePlan.division
         evaluator = Evaluator(
-            source: data.heldOut,
-            frames: resolved.validateFrames == 0
-                ? data.heldOut.count : min(resolved.validateFrames, data.heldOut.count),
-            conditioning: resolved.input, policy: resolved.onBadSample, maximumSamples: plan.shard, team: team,
+            source: data.heldOut, frames: data.heldOutFrames(resolved), pipeline: model.evaluationPipeline, loss: model.description.loss,
+            policy: resolved.onBadSample, maximumSamples: plan.shard, team: team,
             communicator: communicator, watchdog: watchdog, arena: arena)
         checkpoints = RunCheckpoints(
-            store: directory.store, network: network, adam: adam, ownership: exchangePlan.ownership,
-            communicator: communicator, team: team, writer: writer, faults: faults, watchdog: watchdog)
+            store: directory.store, network: network, optimizer: optimizer, average: average, ownership: exchangePlan.ownership,
+            communicator: communicator, team: team, writer: writer, faults: faults, watchdog: watchdog,
+            promised: plan.cache * communicator.place.localSize)
         finite = FiniteCheck(network: network, source: data.training, communicator: communicator)
         replicas = ReplicaCheck(
             exchangePlan.ownership.replicated(
-                weights: network.parameters, firstMoments: adam.firstMoments, secondMoments: adam.secondMoments),
+                TensorBases(weights: network.parameters, states: optimizer.memory.states, average: average?.values)),
             team: team)
-        camera = Camera.icvl(width: data.training.width, height: data.training.height)
-        try introduce(plan, advice)
+        camera = model.pipeline.camera(width: data.training.width, height: data.training.height)
+        if communicator.rank == 0 {
+            let (watch, run) = (watchdog, directory.path)
+            savingNotice = try SavingNotice(
+                supervision: supervision, isWatched: terminal != nil,
+                stepUnderWay: { watch.isWhole ? watch.stepToStopAfter : nil },
+                note: { RunLock.note(saving: $0, lock: "\(run)/lock") })
+        }
+        try introduce(plan, advice, notes)
         // What was found here would be wrong elsewhere: automatic stays automatic.
         var written = resolved
         written.threads = configuration.threads
@@ -176,18 +232,35 @@ package final class Trainer {
     // MARK: Before the first step
 
     /// Says what will run, where, on what.
-    private func introduce(_ plan: MemoryPlan, _ advice: ExchangeAdvice) throws {
+    private func introduce(_ plan: MemoryPlan, _ advice: ExchangeAdvice, _ notes: [String]) throws {
         console.line(
-            "dtrain: preset \(configuration.preset.rawValue), output \(configuration.output.rawValue), "
-                + "\(network.configuration.table.valueCount) parameters, global batch \(configuration.batchSize), \(totalSteps) steps")
+            "dtrain: "
+                + (model.window == nil
+                    ? "network \(model.name), "
+                    : "preset \(configuration.preset.rawValue), output \(configuration.output.rawValue), ")
+                + "\(model.description.table.valueCount) parameters, global batch \(configuration.batchSize), \(totalSteps) steps")
+        if let line = learning { console.line(line) }
         console.line(
             "data: \(data.origin), \(data.training.count) training and \(data.heldOut.count) held-out frames of "
                 + "\(data.training.width)x\(data.training.height)")
-        for note in data.notes + directory.notes { console.line("note: \(note)") }
+        for note in notes + data.notes + directory.notes { console.line("note: \(note)") }
+        for warning in data.warnings { console.warning(warning) }
+        let samples = configuration.batchSize * configuration.model.accumulate
+        if configuration.model.accumulate > 1 && model.description.hasBatchStatistics {
+            console.line(
+                "note: batch normalisation takes its statistics from each of the \(configuration.model.accumulate) micro-batches by itself")
+        }
+        if samples > data.training.count {
+            console.line(
+                "note: a batch of \(samples) is larger than the set of \(data.training.count) training samples: some "
+                    + "come up more than once in it")
+        }
         let lines = try communicator.allgather(
             Array(
                 ("rank \(communicator.rank) on \(placement.describe(communicator.place)), "
-                    + "\(MemoryCheck.gigabytes(plan.total)) needed").utf8))
+                    + "\(MemoryCheck.gigabytes(plan.total)) needed"
+                    + (plan.checkpointCopy > 0
+                        ? ", \(MemoryCheck.gigabytes(plan.checkpointCopy)) more to save without a pause" : "")).utf8))
         console.line("ranks: \(communicator.size), exchange \(communicator.size == 1 ? "none" : configuration.exchange.rawValue)")
         for line in lines { console.line("  " + String(decoding: line, as: UTF8.self)) }
         for line in advice.lines { console.line(line) }
@@ -196,19 +269,32 @@ package final class Trainer {
         console.line("run directory: \(directory.path)")
     }
 
+    /// How the weights are updated, where that is not as plain as the question's program has it.
+    private var learning: String? {
+        let settings = configuration.model
+        guard model.window == nil || policy == .stored || average != nil || settings.schedule != .constant else { return nil }
+        var words = ["optimizer: \(optimizer.configuration.kind.rawValue)", "schedule \(settings.schedule)", "update \(policy.rawValue)"]
+        if settings.clipping != .none { words.append("clipping \(settings.clipping)") }
+        if settings.accumulate > 1 { words.append("\(settings.accumulate) micro-batches a step") }
+        if let averaging = settings.averaging { words.append("averaged weights (\(averaging.decay))") }
+        if let crop = model.pipeline.crop { words.append("crops of \(Int(crop.cube)) mm at the centre of mass, \(crop.size) pixels") }
+        if model.window == nil { words.append("\(InstructionSet.best.name) kernels") }
+        return words.joined(separator: ", ")
+    }
+
     /// Initial weights, or those of the checkpoint that the run goes on from; then the run directory is this run's.
     /// - Parameter configurationText: what `config.yaml` is to hold.
     private func begin(configurationText: () throws -> String) throws {
         let checkpoint = directory.checkpoint
         if !resumes {
-            network.configuration.initialize(
-                network.parameters, seed: configuration.seed, team: team,
-                meanOutput: configuration.outputBias == .mean ? data.meanLabel() : nil, largeRows: largeRows)
+            try initialize()
         } else {
             let saved = try communicator.together { try checkpoint?.training(as: TrainingState.self) }
-            state.validation = saved?.validation
+            // An error over other frames is none to go on with.
+            let isKept = !directory.evaluatesOtherFrames
+            state.validation = isKept ? saved?.validation : nil
             // All ranks must know whether the last step was validated: they validate together or not at all.
-            let validated = try Int(communicator.maximum(Double(saved?.validationStep ?? -1)))
+            let validated = try Int(communicator.maximum(Double(isKept ? saved?.validationStep ?? -1 : -1)))
             state.validationStep = validated < 0 ? nil : validated
             state.skippedSamples = saved?.skippedSamples
             state.skippedSampleNames = saved?.skippedSampleNames
@@ -216,9 +302,11 @@ package final class Trainer {
             state.skippedSteps = saved?.skippedSteps
             try checkpoints.load(checkpoint)
             // Rank 0 alone knows of steps that Adam did not make.
-            adam.restore(step: try Int(communicator.maximum(Double(checkpoint == nil ? 0 : saved?.optimizerSteps ?? step))))
+            optimizer.restore(step: try Int(communicator.maximum(Double(checkpoint == nil ? 0 : saved?.optimizerSteps ?? step))))
+            average?.restore(updates: try Int(communicator.maximum(Double(saved?.averagedUpdates ?? 0))))
             lastSaved = step
         }
+        network.weightsChanged()
         try finite.begin(team: team)
         checkpoints.begin(step: step)
         if (step / configuration.checkpointEvery + 1) * configuration.checkpointEvery < totalSteps { checkpoints.prepareCopies() }
@@ -230,5 +318,29 @@ package final class Trainer {
             try save(isLast: false)
         }
         console.line(format("ready after %.1f s", Stopwatch.now - startedAt))
+    }
+
+    private func initialize() throws {
+        var poses: PoseStatistics?
+        if model.description.needsPoses {
+            let count = model.description.declarations.first { $0.initial == .poseComponents }?.shape[0] ?? 0
+            poses = try communicator.together {
+                try PosePrincipalComponents.find(
+                    data.training, pipeline: model.pipeline, seed: configuration.seed, count: count, team: team)
+            }
+        }
+        // Crops' labels are about 0 by themselves.
+        let isMean = configuration.outputBias == .mean && model.pipeline.crop == nil
+        model.description.initialize(
+            network.parameters, seed: configuration.seed, team: team, meanOutput: isMean ? data.meanLabel() : nil, poses: poses,
+            division: division, rank: communicator.rank, table: network.table)
+        average?.begin(team: team)
+    }
+
+    /// What always predicting the same would give: the mean label, in the network's units.
+    func meanLabel() -> [Float] {
+        guard model.pipeline.crop != nil else { return data.meanLabel() }
+        return PosePrincipalComponents.mean(
+            data.training, pipeline: model.evaluationPipeline, seed: configuration.seed, team: team)
     }
 }

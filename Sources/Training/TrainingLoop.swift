@@ -2,6 +2,7 @@ import Collectives
 import Exchange
 import HandData
 import Kernels
+import Layers
 import Networks
 import Optimizers
 import Telemetry
@@ -18,12 +19,13 @@ extension Trainer {
             try train()
         } catch let failure as TrainingFailure {
             // What is being written is sound, and must not be lost with the run; its own failure is not the first.
+            let isSaved = failure.savesSteps && saveBeforeEnding()
             watchdog.enter(.ending, step: step)
-            try? checkpoints.finish()
+            let isWritten = (try? checkpoints.finish()) != nil
             tellNews()
             loader.stop()
             directory.close()
-            throw failure
+            throw isSaved && isWritten ? failure.adding("; step \(step) is saved: --resume auto goes on from it") : failure
         }
         stops.clear()
         loader.stop()
@@ -31,7 +33,21 @@ extension Trainer {
         return stopReason?.exitCode ?? 0
     }
 
+    /// Saves the steps that are done when data ends the run; all ranks call.
+    /// - Returns: whether the last step is on its way to disk, or there.
+    private func saveBeforeEnding() -> Bool {
+        guard step > 0 else { return false }
+        do {
+            if configuration.verifyEvery > 0 && lastSaved != step { try verify() }
+            try save(isLast: true)
+            return true
+        } catch {
+            return false
+        }
+    }
+
     private func train() throws {
+        try supervision?.beginTraining()
         timer.restart()
         let first = step
         while step < totalSteps {
@@ -82,76 +98,183 @@ extension Trainer {
     }
 
     private func trainStep() throws {
+        // Without a batch too: layers that look at the whole batch, or are divided among the ranks, are run by all together.
+        exchange.resetCost()
+        var total: StepStatistics?
+        var forwardCost = ExchangeCost()
+        var problem: FiniteCheck.Problem?
+        var inside: CollapseMonitor.Inside?
+        var bad: [BadSample] = []
+        var last: Batch?
+        let isDue = isLogged(step + 1)
+        let count = configuration.model.accumulate
+        // The mean is over the samples that there are; until all are known, over those that there should be.
+        let expected = Double(configuration.batchSize * count * NetworkDescription.outputs)
+        for microBatch in 0..<count {
+            let (batch, statistics) = try forward(continuesStep: microBatch > 0)
+            forwardCost = exchange.cost
+            bad += batch?.bad ?? []
+            if total == nil { total = statistics } else { total?.merge(statistics) }
+            stopReason = total?.stopReason
+            if stopReason == .signal { savingNotice?.say(step: step + 1) }
+            last = batch
+            if statistics.samples > 0 && problem == nil, let batch {
+                watchdog.enter(.backward, step: step + 1)
+                problem = try finite.problem(loss: statistics, batch: batch)
+                if problem == nil {
+                    let scale = count == 1 ? 1 / statistics.valueCount : 1 / expected
+                    problem = try backward(batch, scale: scale, microBatch: microBatch, of: count, isDue: isDue, &inside)
+                }
+            } else if policy == .stored && problem == nil {
+                problem = try backward(nil, scale: 0, microBatch: microBatch, of: count, isDue: false, &inside)
+            }
+        }
+        guard let statistics = total, let batch = last, statistics.samples > 0 else {
+            timer.finishStep(samples: 0, exchange: forwardCost, forward: forwardCost)
+            return try passOver(bad: bad, total!)
+        }
+        emptySteps = 0
+        if let problem {
+            try leaveOut(problem)
+        } else if policy == .stored {
+            problem = try update(correction: count == 1 ? 1 : expected / statistics.valueCount, batch: batch)
+            if let problem { try leaveOut(problem) }
+        }
+        if statistics.skipped > 0 { try report(bad: bad) }
+        step += 1
+        if faults.strikes(.flipWeight, step: step) { Faults.flipBit(network.parameters, count: network.table.count) }
+        timer.finishStep(samples: statistics.samples, exchange: exchange.cost, forward: forwardCost)
+        for warning in monitor.warnings(step: step, statistics: statistics, inside: inside, head: model.description.head) {
+            console.warning(warning)
+        }
+        log(statistics, inside: inside, isDue: isDue)
+    }
+
+    /// Reads a batch and runs it forward; what it says, summed over the ranks.
+    private func forward(continuesStep: Bool) throws -> (batch: Batch?, statistics: StepStatistics) {
         watchdog.enter(.readingData, step: step + 1)
-        var statistics = StepStatistics(outputs: network.configuration.outputs, camera: camera)
+        var statistics = StepStatistics(outputs: NetworkDescription.outputs, decoder: model.pipeline.decoder, camera: camera)
         for reason in stops.current() { statistics.setStopping(reason) }
         var failure = checkpoints.problem
         var batch: Batch?
         if failure == nil {
             do {
                 batch = try timer.measureWaiting { try loader.next() }
-            } catch {
-                failure = "\(error); hint: repair the frame, or leave such frames out with --on-bad-sample skip"
+            } catch let bad as BadSample {
+                failure = "\(bad); hint: \(bad.hint)"
             }
+            failure = failure ?? batch.flatMap(storageIsAway)
         }
         if failure != nil { statistics.setFailed() }
         watchdog.enter(.forward, step: step + 1)
         if faults.strikes(.stall, step: step + 1) { Faults.sleepForever() }
-        // Without a batch too: a network that is divided among the ranks is run by all together.
-        exchange.resetCost()
         try timer.measureForward {
             _ = try network.forward(
-                input: batch?.input.baseAddress ?? network.outputs, samples: batch?.count ?? 0)
+                input: batch?.input.baseAddress ?? network.outputs, samples: batch?.count ?? 0,
+                positions: batch?.positions ?? .init(start: nil, count: 0), continuesStep: continuesStep)
         }
-        let forwardCost = exchange.cost
         if let batch {
             statistics.add(
                 predictions: network.outputs, labels: batch.labels.baseAddress!, samples: batch.count,
-                skipped: batch.bad.count, head: network.configuration.head)
+                skipped: batch.bad.count, head: model.description.head,
+                loss: network.lossSum(labels: batch.labels.baseAddress!, samples: batch.count), geometries: batch.geometries)
         }
         watchdog.enter(.agreeing, step: step + 1)
         try statistics.sum(over: communicator)
-        if statistics.failures > 0 { try communicator.throwAgreed(failure) }
-        guard let batch, statistics.samples > 0 else {
-            throw TrainingFailure(
-                "step \(step + 1): none of the batch's samples can be read; hint: check the data set with --on-bad-sample stop")
-        }
-        watchdog.enter(.backward, step: step + 1)
-        let isDue = isLogged(step + 1)
-        var inside: CollapseMonitor.Inside?
-        var problem = try finite.problem(loss: statistics, batch: batch)
-        if problem == nil {
-            timer.measureBackward {
-                network.beginBackward(
-                    labels: batch.labels.baseAddress!, samples: batch.count, scale: Float(1 / statistics.valueCount))
+        if statistics.failures > 0 {
+            let isStorageGone = try communicator.maximum(checkpoints.problem == nil ? 0 : 1) > 0
+            do {
+                try communicator.throwAgreed(failure)
+            } catch let failure as TrainingFailure {
+                throw isStorageGone ? failure : failure.savingSteps()
             }
-            if faults.strikes(.nanGradient, step: step + 1) { network.hiddenGradient[0] = .nan }
-            problem = try timer.measureCheck { try finite.problem(gradientsOf: batch) }
         }
-        if let problem {
-            try leaveOut(problem)
-        } else {
+        return (batch, statistics)
+    }
+
+    /// The backward pass of a micro-batch; under the fused policy the update too.
+    /// - Parameter batch: nil: no rank has a sample.
+    /// - Returns: why there may be no update, on all ranks.
+    private func backward(
+        _ batch: Batch?, scale: Double, microBatch: Int, of count: Int, isDue: Bool, _ inside: inout CollapseMonitor.Inside?
+    ) throws -> FiniteCheck.Problem? {
+        let labels = batch?.labels.baseAddress ?? network.outputs
+        if let stored = exchange as? StoredExchange {
+            stored.begin(microBatch: microBatch, of: count)
             try timer.measureBackward {
-                if isDue {
-                    inside = try CollapseMonitor.look(
-                        at: network, samples: batch.count, valueCount: statistics.valueCount, communicator: communicator)
-                }
-                adam.beginStep()
-                try network.finishBackward(input: batch.input.baseAddress!, samples: batch.count, sink: exchange)
-                finite.updated(by: adam)
+                try network.backward(labels: labels, scale: Float(scale), sink: stored)
+                if faults.strikes(.nanGradient, step: step + 1) { network.gradients[0] = .nan }
+                try stored.finishBackward()
             }
+            return nil
         }
-        stopReason = statistics.stopReason
-        if statistics.skipped > 0 { try report(bad: batch.bad) }
+        guard let batch else { return nil }
+        try timer.measureBackward { try network.beginBackward(labels: labels, scale: Float(scale)) }
+        if faults.strikes(.nanGradient, step: step + 1) { network.stem?.hiddenGradient[0] = .nan }
+        if let problem = try timer.measureCheck({ try finite.problem(gradientsOf: batch) }) {
+            network.abandonBackward()
+            return problem
+        }
+        try timer.measureBackward {
+            if isDue { inside = try CollapseMonitor.look(at: network, samples: batch.count, communicator: communicator) }
+            optimizer.beginStep(rate: rate)
+            try network.finishBackward(sink: exchange)
+            finite.updated(by: optimizer)
+            finishUpdate()
+        }
+        return nil
+    }
+
+    /// The update of stored gradients.
+    /// - Parameter correction: brings the gradients to the mean over the samples that there were.
+    private func update(correction: Double, batch: Batch) throws -> FiniteCheck.Problem? {
+        guard let stored = exchange as? StoredExchange else { return nil }
+        let clipping = configuration.model.clipping
+        let norm = try timer.measureCheck { try stored.gradientNorm() } * correction
+        if let problem = try finite.problem(norm: norm, batch: batch) { return problem }
+        try timer.measureBackward {
+            optimizer.beginStep(rate: rate)
+            if case .value(let limit) = clipping { stored.clip(value: limit / correction) }
+            let scale = clipping.scale(norm: norm)
+            try stored.update(scale: correction == 1 ? scale : Float(correction) * scale)
+            finishUpdate()
+        }
+        return nil
+    }
+
+    /// The schedule's rate of the step under way.
+    private var rate: Double {
+        configuration.model.schedule.rate(
+            step: step, stepsPerEpoch: stepsPerEpoch, totalSteps: totalSteps, base: configuration.learningRate)
+    }
+
+    private func finishUpdate() {
+        network.finishStep()
+        average?.update(team: team)
+    }
+
+    /// What to say where storage gave this rank none of several samples: to skip them all, seconds each, would not end.
+    private func storageIsAway(_ batch: Batch) -> String? {
+        let withheld = batch.bad.filter(\.mayPass)
+        guard batch.count == 0, withheld.count > 1 else { return nil }
+        return "\(withheld[0]), and so are all of this rank's samples of the step; hint: \(withheld[0].hint)"
+    }
+
+    /// A step whose samples cannot be read, none of them, while bad samples are skipped: no rank updates. An epoch of such
+    /// steps ends the run.
+    private func passOver(bad: [BadSample], _ statistics: StepStatistics) throws {
+        if statistics.skipped > 0 { try report(bad: bad) }
+        emptySteps += 1
+        // Two epochs long, a row of empty steps holds a whole one wherever it began.
+        if emptySteps * configuration.batchSize * configuration.model.accumulate >= 2 * data.training.count {
+            throw TrainingFailure(
+                "step \(step + 1): no sample of a whole epoch can be read; hint: look at the frames and their storage: "
+                    + "--check-data lists what is wrong with each"
+            ).savingSteps()
+        }
         step += 1
-        if faults.strikes(.flipWeight, step: step) { Faults.flipBit(network.parameters, count: network.table.count) }
-        timer.finishStep(samples: statistics.samples, exchange: exchange.cost, forward: forwardCost)
-        for warning in monitor.warnings(
-            step: step, statistics: statistics, inside: inside, configuration: network.configuration)
-        {
-            console.warning(warning)
-        }
-        log(statistics, inside: inside, isDue: isDue)
+        state.skippedSteps = (state.skippedSteps ?? 0) + 1
+        console.warning("step \(step): none of the batch's samples can be read; no rank updates in this step")
     }
 
     /// What becomes of a step whose loss or gradient is not finite; nothing of it has touched weights or moments.

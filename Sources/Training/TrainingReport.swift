@@ -24,6 +24,9 @@ extension Trainer {
         }
     }
 
+    /// Losses in pixels and mm are hundreds, those of crops fractions.
+    private var lossDigits: String { model.pipeline.crop == nil ? "%.1f" : "%.3g" }
+
     /// Says what became of checkpoints that were being written.
     func tellNews() {
         for line in checkpoints.takeNews() { console.line(line) }
@@ -35,15 +38,16 @@ extension Trainer {
         let rate = timer.samples / timer.elapsed
         let left = perStep * Double(totalSteps - step)
         console.progress(
-            "step \(step)/\(totalSteps)  loss \(format("%.1f", statistics.loss))"
-                + "  joint error \(format("%.1f", statistics.jointErrorMillimetres)) mm"
-                + "  \(format("%.0f", rate)) samples/s  \(format("%.0f", perStep * 1000)) ms/step"
-                + "  \(duration(left)) left", isDue: isDue)
+            [
+                "step \(step)/\(totalSteps)", "loss \(format(lossDigits, statistics.loss))",
+                "joint error \(format("%.1f", statistics.jointErrorMillimetres)) mm", "\(format("%.0f", rate)) samples/s",
+                "\(format("%.0f", perStep * 1000)) ms/step", "\(duration(left)) left",
+            ], isDue: isDue)
         guard isDue else { return }
         let milliseconds = 1000 / Double(timer.steps)
         var fields: [(String, MetricValue)] = [
             ("step", .integer(step)),
-            ("epoch", .number(Double(step) * Double(configuration.batchSize) / Double(data.training.count))),
+            ("epoch", .number(Double(step) / stepsPerEpoch)),
             ("loss", .number(statistics.loss)), ("joint_error_mm", .number(statistics.jointErrorMillimetres)),
             ("samples_per_second", .number(rate)), ("step_ms", .number(perStep * 1000)),
             ("wait_ms", .number(timer.waiting * milliseconds)),
@@ -71,13 +75,30 @@ extension Trainer {
 
     func validate() throws {
         watchdog.enter(.validation, step: step)
-        let result = try evaluator.validate(network)
+        let result: ValidationResult
+        do {
+            result = try withAveragedWeights { try evaluator.validate(network) }
+        } catch let failure as TrainingFailure {
+            throw failure.savingSteps()
+        }
         if try communicator.maximum(Double(evaluator.newlyBad.count)) > 0 { try report(bad: evaluator.newlyBad) }
+        guard result.frames > 0 else {
+            throw TrainingFailure(
+                "step \(step): no held-out frame can be read, so there is no score; hint: look at the frames and their storage: "
+                    + "--check-data lists what is wrong with each"
+            ).savingSteps()
+        }
+        if let before = validatedFrames, before != result.frames {
+            console.warning(
+                "step \(step): \(result.frames) held-out frames could be read, \(before) the time before: their errors are not "
+                    + "comparable")
+        }
+        validatedFrames = result.frames
         state.validation = result
         state.validationStep = step
         console.line(
             "step \(step): held-out joint error \(format("%.2f", result.jointErrorMillimetres)) mm over \(result.frames) "
-                + "frames, loss \(format("%.1f", result.loss)), all joints within 40 mm in "
+                + "frames, loss \(format(lossDigits, result.loss)), all joints within 40 mm in "
                 + "\(format("%.1f", result.success40 * 100))% of them")
         write([
             ("step", .integer(step)),
@@ -90,6 +111,18 @@ extension Trainer {
                 ])
             ),
         ])
+    }
+
+    /// Runs `body` with the averaged weights in the network, where there are any.
+    private func withAveragedWeights<Value>(_ body: () throws -> Value) rethrows -> Value {
+        guard let average else { return try body() }
+        average.swap(team: team)
+        network.weightsChanged()
+        defer {
+            average.swap(team: team)
+            network.weightsChanged()
+        }
+        return try body()
     }
 
     /// Appends a line to metrics.jsonl. A disk that is full does not end the run: lines wait in memory for it.
@@ -108,7 +141,8 @@ extension Trainer {
         guard lastSaved != step else { return }
         watchdog.enter(.checkpoint, step: step)
         var saved = state
-        saved.optimizerSteps = adam.step == step ? nil : adam.step
+        saved.optimizerSteps = optimizer.step == step ? nil : optimizer.step
+        saved.averagedUpdates = average?.updates
         saved.skippedSampleNames = skippedNames.isEmpty ? nil : skippedNames.sorted()
         let pause = try checkpoints.save(
             step: step, state: saved, isLast: isLast,
@@ -129,8 +163,10 @@ extension Trainer {
 
     /// What came of it, against what a network must beat.
     func conclude() throws {
-        if state.validationStep != step { try validate() }
-        let baseline = evaluator.constant(data.meanLabel())
+        // Of the frames that a resumed validation left out this process knows nothing: without them there is no baseline.
+        let counted = try communicator.maximum(Double(state.validation?.frames ?? -1))
+        if state.validationStep != step || Int(counted) != evaluator.frames && validatedFrames == nil { try validate() }
+        let baseline = evaluator.constant(meanLabel())
         // A resumed validation is known to rank 0 alone, which is the one that speaks.
         if let result = state.validation {
             let share = result.jointErrorMillimetres / baseline.jointErrorMillimetres

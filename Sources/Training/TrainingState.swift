@@ -1,18 +1,20 @@
 import Checkpoints
 import HandData
 import Kernels
+import Layers
 import Networks
+import Optimizers
 
 /// What a checkpoint must hold, besides tensors, for training to go on exactly; nothing in it depends on the clock.
 struct TrainingState: Codable, Equatable, Sendable {
-    var network: NetworkConfiguration
-    var seed: UInt64
-    var batchSize: Int
-    var learningRate: Double
-    /// How depth becomes input.
-    var input: DepthConditioning
-    /// Nil in checkpoints from before it was stored.
-    var onBadSample: BadSamplePolicy?
+    /// Of a network of the question's kind; nil: any other, which `architecture` has.
+    var network: WindowNetwork?
+    /// Any other network, layer by layer.
+    var architecture: NetworkDescription?
+    /// The settings that a resumed run is compared by, with their texts. Nil in checkpoints from before the table of settings.
+    var settings: [String: String]?
+    /// Averaged weights' updates, where there are any.
+    var averagedUpdates: Int?
     /// Of the training samples, in hexadecimal.
     var dataFingerprint: String
     var trainingSamples: Int
@@ -28,12 +30,44 @@ struct TrainingState: Codable, Equatable, Sendable {
     /// Steps without an update, as loss or gradient was not finite; nil: none.
     var skippedSteps: Int?
 
+    // In the place of `settings`, in checkpoints from before it: read, never written.
+    var seed: UInt64?
+    var batchSize: Int?
+    var learningRate: Double?
+    var input: DepthConditioning?
+    var onBadSample: BadSamplePolicy?
+
+    /// The settings a resumed run is compared by.
+    static func compared(_ configuration: RunConfiguration) -> [String: String] {
+        let compared = Settings.all.filter { $0.resuming == .fixed || $0.resuming == .allowed }
+        return Dictionary(uniqueKeysWithValues: compared.compactMap { row in row.text(in: configuration).map { (row.name, $0) } })
+    }
+
+    /// The text of a setting in the run that stored this state.
+    ///
+    /// Without it the setting was not there yet, and what dtrain did then is the default of `--preset seed`. `on-bad-sample` is
+    /// an exception: the oldest checkpoints were made with it, and do not tell.
+    func setting(_ name: String) -> String? {
+        if let settings { return settings[name] ?? Settings[name]?.text(in: RunConfiguration(preset: .seed)) }
+        return switch name {
+        case "pool": network.map { String($0.pool) }
+        case "hidden": network.map { String($0.hidden) }
+        case "output": network?.head.rawValue
+        case "seed": seed.map { String($0) }
+        case "input": input?.rawValue
+        case "batch-size": batchSize.map { String($0) }
+        case "learning-rate": learningRate.map { "\($0)" }
+        case "on-bad-sample": onBadSample?.rawValue
+        default: Settings[name]?.text(in: RunConfiguration(preset: .seed))
+        }
+    }
+
     /// Throws when a run that starts in this state cannot go on from a checkpoint.
     func requireSameRun(as checkpoint: Checkpoint, allowing changes: ResumeChanges) throws {
         let differences = try checkpoint.training(as: TrainingState.self).differences(from: self)
-            .filter { difference in !(difference.change.map(changes.contains) ?? false) }
+            .filter { !($0.change.map(changes.contains) ?? false) }
         guard !differences.isEmpty else { return }
-        let allowable = Set(differences.compactMap(\.change)).sorted { $0.rawValue < $1.rawValue }.map(\.rawValue)
+        let allowable = Set(differences.compactMap(\.change)).sorted()
         let isAllowable = differences.allSatisfy { $0.change != nil }
         throw TrainingFailure(
             "\(checkpoint.path) is of another run: \(differences.map(\.text).joined(separator: "; ")); hint: resume with the "
@@ -45,32 +79,31 @@ struct TrainingState: Codable, Equatable, Sendable {
     /// One setting that is not what it was.
     private struct Difference {
         let text: String
-        /// What allows it; nil: nothing does.
-        let change: ResumeChange?
+        /// What `--allow-change` has to name to allow it; nil: nothing does.
+        let change: String?
     }
 
     /// What differs in a run that wants to go on from this state.
     private func differences(from run: TrainingState) -> [Difference] {
         var differences: [Difference] = []
-        func compare<Value: Equatable>(_ name: String, _ there: Value, _ here: Value, _ change: ResumeChange? = nil) {
+        func compare<Value: Equatable>(_ name: String, _ there: Value, _ here: Value, _ change: String? = nil) {
             guard there != here else { return }
             differences.append(Difference(text: "\(name) \(there) there, \(here) here", change: change))
         }
-        compare("image width", network.width, run.network.width)
-        compare("image height", network.height, run.network.height)
-        compare("--pool", network.pool, run.network.pool)
-        compare("--hidden", network.hidden, run.network.hidden)
-        compare("--output", network.head.rawValue, run.network.head.rawValue)
-        compare("--seed", seed, run.seed, .seed)
-        compare("--input", input.rawValue, run.input.rawValue)
-        compare("--batch-size", batchSize, run.batchSize, .batchSize)
-        compare("--learning-rate", learningRate, run.learningRate, .learningRate)
-        if let there = onBadSample, let here = run.onBadSample {
-            compare("--on-bad-sample", there.rawValue, here.rawValue, .onBadSample)
+        if let there = network, let here = run.network {
+            compare("image width", there.width, here.width)
+            compare("image height", there.height, here.height)
+        } else if architecture?.layers.node != run.architecture?.layers.node || architecture?.input != run.architecture?.input {
+            differences.append(Difference(text: "the network's layers differ", change: nil))
         }
-        compare("training samples", trainingSamples, run.trainingSamples, .data)
+        for row in Settings.all where row.resuming == .fixed || row.resuming == .allowed {
+            let (there, here) = (setting(row.name), run.setting(row.name))
+            if row.name == "on-bad-sample", there == nil { continue }
+            compare("--\(row.name)", there ?? "none", here ?? "none", row.resuming == .allowed ? row.name : nil)
+        }
+        compare("training samples", trainingSamples, run.trainingSamples, "data")
         if trainingSamples == run.trainingSamples {
-            compare("data fingerprint", dataFingerprint, run.dataFingerprint, .data)
+            compare("data fingerprint", dataFingerprint, run.dataFingerprint, "data")
         }
         return differences
     }

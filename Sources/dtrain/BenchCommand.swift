@@ -46,43 +46,46 @@ struct BenchOptions: ParsableArguments {
 
     func show(_ report: BenchmarkReport, total: Double? = nil) {
         if json {
-            print(report.json)
+            CommandRunner.say(report.json)
         } else {
-            for line in report.table(total: total) { print(line) }
+            for line in report.table(total: total) { CommandRunner.say(line) }
         }
     }
 }
 
 /// Runs a benchmark; its errors are lines like all others.
-func measured(_ body: () throws -> Void) throws {
+func measured<Value>(_ body: () throws -> Value) throws -> Value {
     do {
-        try body()
+        return try body()
     } catch {
-        throw TrainingFailure("\(error)")
+        throw error as? TrainingFailure ?? TrainingFailure("\(error)")
     }
 }
 
 struct BenchNetworkOptions: ParsableArguments {
-    @Option(help: "seed or shallow.")
+    @Option(help: "seed, shallow, deepprior, ren, dense or dtrain-hand.")
     var preset: Preset = .seed
 
     @Option(help: "Pooling window, instead of the preset's: 2 or 4.")
     var pool: Int?
 
-    @Option(help: "Samples a step.")
-    var batchSize = 100
+    @Option(help: "Samples a step. (default: the preset's)")
+    var batchSize: Int?
+
+    /// Samples a step.
+    var samples: Int { batchSize ?? RunConfiguration(preset: preset).batchSize }
 
     @Option(help: "Kernels of FC1: auto, blas or tiled.")
     var denseKernels: DenseKernels = .auto
 
     func validate() throws {
-        guard (1...100_000).contains(batchSize) else {
-            throw ValidationError("--batch-size is \(batchSize); hint: give a number from 1 to 100000")
+        guard (1...100_000).contains(samples) else {
+            throw ValidationError("--batch-size is \(samples); hint: give a number from 1 to 100000")
         }
         if let problem = network.problem { throw ValidationError(problem) }
     }
 
-    var network: NetworkConfiguration {
+    var network: WindowNetwork {
         var configuration = RunConfiguration(preset: preset)
         if let pool { configuration.pool = pool }
         return configuration.network(width: 320, height: 240)
@@ -90,10 +93,18 @@ struct BenchNetworkOptions: ParsableArguments {
 }
 
 extension BenchNetworkOptions {
+    /// A network of the question's kind, which alone some benchmarks are of.
+    func window() throws -> WindowNetwork {
+        guard preset.architecture == nil else {
+            throw TrainingFailure("this benchmark is of presets of whole frames, not of \(preset.rawValue); hint: dtrain bench step")
+        }
+        return network
+    }
+
     /// The benchmark of single kernels of this network.
-    func kernelBenchmark(_ options: BenchOptions) -> KernelBenchmark {
+    func kernelBenchmark(_ options: BenchOptions) throws -> KernelBenchmark {
         KernelBenchmark(
-            network: network, batch: batchSize, threads: options.resolvedThreads, repeats: options.repeats)
+            network: try window(), batch: samples, threads: options.resolvedThreads, repeats: options.repeats)
     }
 }
 
@@ -110,8 +121,16 @@ struct BenchStep: ParsableCommand {
 
     func run() throws {
         try measured {
+            if let architecture = network.preset.architecture {
+                let report = try NetworkStepBenchmark(
+                    network: architecture.description(), name: network.preset.rawValue, batch: network.samples,
+                    threads: options.resolvedThreads, repeats: options.repeats,
+                    optimizer: RunConfiguration(preset: network.preset).optimizer
+                ).run()
+                return options.show(report, total: report.rows.reduce(0) { $0 + $1.seconds })
+            }
             let report = try StepBenchmark(
-                network: network.network, preset: network.preset.rawValue, batch: network.batchSize,
+                network: network.network, preset: network.preset.rawValue, batch: network.samples,
                 threads: options.resolvedThreads, repeats: options.repeats, kernels: network.denseKernels
             ).run()
             options.show(report, total: report.rows.reduce(0) { $0 + $1.seconds })
@@ -177,3 +196,4 @@ struct BenchLoader: ParsableCommand {
 }
 
 extension DenseKernels: ExpressibleByArgument {}
+extension Preset: ExpressibleByArgument {}

@@ -1,7 +1,6 @@
 import ArgumentParser
 import Benchmarks
 import Collectives
-import Glibc
 
 struct BenchExchange: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -39,18 +38,18 @@ struct BenchExchange: ParsableCommand {
         do {
             communicator = try Communicators.start()
         } catch {
-            if error.isForThisProcessToPrint { CommandRunner.complain("\(error)") }
-            Glibc.exit(1)
+            if error.isForThisProcessToPrint { CommandRunner.endAlone(1, ["\(error)"]) }
+            CommandRunner.end(1)
         }
         do {
             let report = try ExchangeBenchmark(
                 communicator: communicator, repeats: repeats, largest: largest << 20
             ).run()
             if communicator.rank == 0 {
-                if json { print(report.json) } else { for line in report.table(total: nil) { print(line) } }
+                if json { CommandRunner.say(report.json) } else { for line in report.table(total: nil) { CommandRunner.say(line) } }
             }
         } catch {
-            CommandRunner.complainAnyRank("rank \(communicator.rank): \(error)")
+            CommandRunner.complain("rank \(communicator.rank): \(error)")
             communicator.abort(exitCode: 1)
         }
         communicator.finish()

@@ -30,7 +30,7 @@ struct BenchProjection: ParsableCommand {
         try measured {
             options.show(
                 try ProjectionBenchmark(
-                    network: network.network, preset: network.preset.rawValue, batch: network.batchSize,
+                    network: try network.window(), preset: network.preset.rawValue, batch: network.samples,
                     threads: options.resolvedThreads, latency: latency * 1e-6
                 ).run())
         }

@@ -1,5 +1,9 @@
 import ArgumentParser
+import Collectives
+import FoundationEssentials
 import Glibc
+import Optimizers
+import Synchronization
 import Training
 import Yams
 
@@ -9,43 +13,39 @@ enum ConfigurationFile {
     private static let byteLimit = 1 << 20
 
     /// The YAML of a resolved configuration.
-    static func text(_ configuration: RunConfiguration) throws -> String {
-        "# Written by dtrain: everything this run was made from. `dtrain --config` reads it.\n"
-            + (try YAMLEncoder().encode(configuration))
+    static func text(_ configuration: RunConfiguration) -> String {
+        let lines = Settings.all.map { SettingYAML.line($0, configuration) + "\n" }
+        return "# Written by dtrain: everything this run was made from. `dtrain --config` reads it.\n" + lines.joined()
     }
 
     /// Reads a file, in which every key is optional, over the defaults of a preset.
     /// - Parameter preset: beats the file's `preset`.
     /// - Throws: `ValidationError` with one line: what, where.
     static func read(_ path: String, preset: Preset?) throws -> RunConfiguration {
-        let settings = try mapping(try contents(path), path: path)
-        let known = Set(RunConfiguration.CodingKeys.allCases.map(\.rawValue))
-        for (key, _) in settings {
+        var rows: [(setting: Setting, value: Node)] = []
+        for (key, value) in try mapping(try contents(path), path: path) {
             let name = key.string ?? "?"
-            guard known.contains(name) else {
+            guard let setting = Settings[name] else {
                 throw ValidationError(
                     "\(place(path, key)): unknown setting '\(name)'; hint: the names are those of the flags, see dtrain train --help")
             }
+            // A run directory is one run's own: a configuration is used again, its directory is not.
+            if name != "run-dir" { rows.append((setting, value)) }
         }
-        var chosen = preset
-        if chosen == nil, let node = settings["preset"] {
-            chosen = node.string.flatMap(Preset.init(rawValue:))
-            guard chosen != nil else {
-                throw ValidationError(
-                    "\(place(path, node)): no preset '\(node.string ?? "?")'; hint: \(Preset.allCases.map(\.rawValue).joined(separator: ", "))")
+        var configuration = RunConfiguration(preset: preset ?? .seed)
+        func set(_ setting: Setting, _ value: Node) throws {
+            do {
+                try SettingYAML.set(setting, to: value, in: &configuration)
+            } catch {
+                throw ValidationError("\(place(path, value)): \(error.description)")
             }
         }
-        let defaults = RunConfiguration(preset: chosen ?? .seed)
-        var merged = try mapping(try YAMLEncoder().encode(defaults), path: path)
-        for (key, value) in settings { merged[key] = value }
-        merged["preset"] = Node(defaults.preset.rawValue)
-        // A run directory is one run's own: a configuration is used again, its directory is not.
-        merged["run-dir"] = nil
-        do {
-            return try YAMLDecoder().decode(RunConfiguration.self, from: Node.mapping(merged))
-        } catch let error as DecodingError {
-            throw ValidationError(explain(error, path: path, settings: settings))
+        if preset == nil, let row = rows.first(where: { $0.setting.name == "preset" }) {
+            try set(row.setting, row.value)
+            configuration = RunConfiguration(preset: configuration.preset)
         }
+        for row in rows where row.setting.name != "preset" { try set(row.setting, row.value) }
+        return configuration
     }
 
     /// `problem` with its place in the file, where it is about a setting (`--NAME ...`) that the file makes.
@@ -54,19 +54,6 @@ enum ConfigurationFile {
             key.string.map { problem.hasPrefix("--\($0) ") } ?? false
         }
         return culprit.map { "\(place(path, $0.value)): \(problem)" } ?? problem
-    }
-
-    private static func explain(_ error: DecodingError, path: String, settings: Node.Mapping) -> String {
-        let context: DecodingError.Context? =
-            switch error {
-            case .typeMismatch(_, let context), .valueNotFound(_, let context), .keyNotFound(_, let context),
-                .dataCorrupted(let context):
-                context
-            @unknown default: nil
-            }
-        let key = context?.codingPath.first?.stringValue ?? ""
-        let node = settings[Node(key)]
-        return "\(place(path, node)): '\(node?.string ?? "?")' is no value of '\(key)'; hint: dtrain train --help tells the values"
     }
 
     /// A syntax error as one line.
@@ -100,7 +87,18 @@ enum ConfigurationFile {
         return mapping
     }
 
+    /// Files that were read. A pipe gives its text once, and it is asked for more than once.
+    private static let texts = Mutex<[String: String]>([:])
+
     private static func contents(_ path: String) throws -> String {
+        if let known = texts.withLock({ $0[path] }) { return known }
+        let text = try read(path)
+        texts.withLock { $0[path] = text }
+        return text
+    }
+
+    private static func read(_ path: String) throws -> String {
+        try requireOneReader(path)
         guard let file = fopen(path, "r") else {
             throw ValidationError("\(path): \(String(cString: strerror(errno))); hint: --config names a YAML file")
         }
@@ -114,5 +112,16 @@ enum ConfigurationFile {
             throw ValidationError("\(path): not a text of at most 1 MiB; hint: --config names a YAML file")
         }
         return text
+    }
+
+    /// A pipe's text goes to one process; of several ranks each would read a part of it, or nothing.
+    private static func requireOneReader(_ path: String) throws {
+        var status = stat()
+        guard stat(path, &status) == 0, ![S_IFREG, S_IFDIR].contains(status.st_mode & S_IFMT),
+            !Launcher.detect(ProcessInfo.processInfo.environment).isSingleProcess
+        else { return }
+        throw ValidationError(
+            "\(path): is no regular file, and only one process can read it, not several ranks; hint: --config with a file that all "
+                + "nodes see")
     }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import Telemetry
 
 @main
 struct Dtrain: ParsableCommand {
@@ -16,12 +17,15 @@ struct Dtrain: ParsableCommand {
               dtrain train --help
             """,
         version: "0.1.0",
-        subcommands: [TrainCommand.self, SynthCommand.self, InspectCommand.self, BenchCommand.self],
+        subcommands: [TrainCommand.self, DescribeCommand.self, SynthCommand.self, InspectCommand.self, BenchCommand.self],
         defaultSubcommand: TrainCommand.self)
 
     static func main() {
-        // A reader of our output that goes away must not kill a training.
+        StandardStreams.fill()
+        // A reader of our output that goes away must not kill a training; nor must a file that reaches `ulimit -f`, which is an
+        // error of the write then.
         signal(SIGPIPE, SIG_IGN)
+        signal(SIGXFSZ, SIG_IGN)
         CommandRunner.run(Self.self)
     }
 }

@@ -23,9 +23,9 @@ struct InspectCommand: ParsableCommand {
     func run() throws {
         do {
             let opened = try Checkpoint.open(checkpoint)
-            print("\(opened.path): step \(opened.step), every checksum is right")
+            CommandRunner.say("\(opened.path): step \(opened.step), every checksum is right")
             let summary = try CheckpointSummary(opened)
-            for line in summary.lines { print(line) }
+            for line in summary.lines { CommandRunner.say(line) }
             try table(opened, "model.safetensors")
             if optimizer { try table(opened, "optimizer.safetensors") }
         } catch {
@@ -36,7 +36,7 @@ struct InspectCommand: ParsableCommand {
 
     private func table(_ checkpoint: Checkpoint, _ file: String) throws(CheckpointError) {
         let reader = try checkpoint.reader(file)
-        print("\n\(file)")
+        CommandRunner.say("\n\(file)")
         let header = ["tensor", "shape", "values", "min", "max", "mean", "std", "zeros", "not finite"]
         var rows = [header]
         for entry in reader.entries {
@@ -50,7 +50,7 @@ struct InspectCommand: ParsableCommand {
         }
         let widths = header.indices.map { column in rows.map { $0[column].count }.max()! }
         for row in rows {
-            print(
+            CommandRunner.say(
                 row.enumerated().map { column, text in
                     let padding = String(repeating: " ", count: widths[column] - text.count)
                     return column < 2 ? text + padding : padding + text

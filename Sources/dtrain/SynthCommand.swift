@@ -80,10 +80,10 @@ struct SynthCommand: ParsableCommand {
         try ICVLWriter.write(training: training, testing: testing, to: out, threads: threads)
         let count = training.count + testFrames
         let seconds = Stopwatch.now - start
-        print(
+        CommandRunner.say(
             "\(out): \(training.count) training and \(testFrames) test frames of \(imageSize), "
                 + format("%.1f s", seconds) + format(" (%.0f frames/s)", Double(count) / seconds))
-        print("train on it: dtrain --data \(out)")
+        CommandRunner.say("train on it: dtrain --data \(out)")
     }
 
     private func draw(_ hands: SyntheticHands, to path: String) throws(DataError) {
@@ -94,6 +94,6 @@ struct SynthCommand: ParsableCommand {
             }
         }
         try outcome.get()
-        print("\(path): \(sheet.width)x\(sheet.height) pixels, the first \(sheet.cellCount) hands of seed \(seed)")
+        CommandRunner.say("\(path): \(sheet.width)x\(sheet.height) pixels, the first \(sheet.cellCount) hands of seed \(seed)")
     }
 }

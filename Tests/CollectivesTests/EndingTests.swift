@@ -46,7 +46,7 @@ struct EndingTests {
         #expect(outcome.status == 2)
         let lines = complaints(outcome)
         #expect(lines.count == 1)
-        #expect(lines.first?.contains("MPI_Recv failed on rank 1") == true)
+        #expect(lines.first?.contains("MPI_Irecv failed on rank 1") == true)
         #expect(lines.first?.contains("hint: ranks disagree on a length") == true)
     }
 

@@ -48,6 +48,13 @@ extension BadInput {
             lines[10] = String(lines[10].dropLast(30))
             try write(labels: lines, folder)
         },
+        set("labels of 21 joints", ["63 numbers, expected 48", "21 joints of u, v, d, and ICVL has 16"]) { folder in
+            try write(labels: labels(folder).map { line in line + String(repeating: " 1", count: 15) }, folder)
+        },
+        set("one sample and no test set", ["one training sample leaves none to hold out", "at least 2 frames"], ranks: true) { folder in
+            try FileManager.default.removeItem(atPath: folder("data/Testing"))
+            try write(labels: Array(labels(folder).prefix(1)), folder)
+        },
         set("a label that is no number", ["@/data/Training/labels.txt:11: ", "'twelve'"]) { folder in
             var lines = try labels(folder)
             var fields = lines[10].split(separator: " ").map(String.init)
@@ -142,7 +149,7 @@ extension BadInput {
             arguments: training + [
                 "--batch-size", "100000000", "--hidden", "1000000", "--image-size", "4096x4096", "--synthetic-frames", "10000000",
                 "--cache", "1000000000",
-            ], words: ["not enough memory on "], ranks: true),
+            ], words: ["more than 64 x 2^30 parameters"], status: 64),
         BadInput(
             name: "an address space of 1 GB", arguments: training + ["--preset", "shallow", "--hidden", "2048", "--image-size", "320x240"],
             words: ["not enough memory on ", "GB are available"], shell: "ulimit -v 1000000"),

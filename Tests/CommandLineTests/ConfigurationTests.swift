@@ -27,7 +27,7 @@ extension CommandLineTests {
             #expect(settings["seed"] == "6", "the flag")
             #expect(settings["output"] == "linear" && settings["hidden"] == "32", "the file")
             #expect(settings["input"] == "raw" && settings["initial-values"] == "truncated-normal", "the file's preset")
-            #expect(settings["learning-rate"] == "1e-4", "the default")
+            #expect(settings["learning-rate"] == "1.0e-4", "the default, a number to every reader of YAML")
 
             let other = try Dtrain.run(
                 ["--config", file, "--preset", "shallow", "--steps", "1", "--run-dir", folder("other")])
@@ -47,7 +47,7 @@ extension CommandLineTests {
         }
 
         @Test func everythingResolvedIsWritten() throws {
-            try Dtrain.train(["--steps", "1", "--epochs", "0.5", "--data", try folder.dataSet()], into: folder("run"))
+            try Dtrain.train(["--epochs", "0.5", "--data", try folder.dataSet()], into: folder("run"))
             let keys = [
                 "preset", "data", "rotations", "on-bad-sample", "synthetic-frames", "synthetic-test-frames", "image-size", "input",
                 "cache", "output", "pool", "hidden", "initial-values", "output-bias", "steps", "epochs", "batch-size",
@@ -64,13 +64,109 @@ extension CommandLineTests {
         /// Every flag the help names is a key of the file, and the other way round.
         @Test func flagsAndKeysAreTheSame() throws {
             let help = try Dtrain.run(["train", "--help"]).stdout
-            let flags = Set(help.matches(of: /\n  --([a-z-]+)/).map { String($0.1) }).subtracting(["config", "version", "help"])
+            let flags = Set(help.matches(of: /\n  --([a-z-]+)/).map { String($0.1) }).subtracting(["config", "check-data", "version", "help"])
             let file = try folder.write(flags.sorted().map { "\($0): nonsense" }.joined(separator: "\n"), to: "run.yaml")
             let outcome = try Dtrain.run(["--config", file])
             #expect(flags.count > 20)
             #expect(!outcome.stderr.contains("unknown setting") && outcome.status == 64, "\(outcome)")
-            try Dtrain.train(["--steps", "1", "--epochs", "1", "--data", try folder.dataSet()], into: folder("run"))
+            try Dtrain.train(["--epochs", "0.1", "--data", try folder.dataSet()], into: folder("run"))
             #expect(Set(try resolved("run").keys).symmetricDifference(flags) == [])
+        }
+
+        /// Numbers of a configuration file are those that were meant: `010` is 8 to YAML 1.1.
+        @Test(arguments: [
+            ("steps: 010", "octal"), ("steps: 0x10", "hexadecimal"), ("batch-size: 0b11", "binary"), ("seed: 1_000", "underscores"),
+            ("steps: 1:30", "base 60"), ("time-limit: 010", "octal"), ("steps: 0o10", "octal"), ("learning-rate: 1_0.5", "underscores"),
+        ])
+        func aNumberOfTwoMeaningsIsRefused(line: String, word: String) throws {
+            let file = try folder.write("# settings\n\(line)\n", to: "run.yaml")
+            let outcome = try Dtrain.run(Dtrain.small + ["--config", file, "--run-dir", folder("run")])
+            #expect(outcome.status == 64 && outcome.stderr.contains("\(file):2: '\(line)' is "), "\(outcome)")
+            #expect(outcome.stderr.contains(word) && outcome.stderr.contains("hint: "), "\(outcome)")
+        }
+
+        @Test func numbersOfOneMeaningAreRead() throws {
+            let file = try folder.write(
+                "steps: 2\ncache: 0\nlearning-rate: 1e-3\nseed: 7\ntime-limit: 00:10:00\n", to: "run.yaml")
+            try Dtrain.train(["--config", file], into: folder("run"))
+            let settings = try resolved("run")
+            #expect(settings["steps"] == "2" && settings["learning-rate"] == "1.0e-3" && settings["seed"] == "7")
+        }
+
+        /// Written by dtrain 0.1.0 before the table of settings: no lines for what had no value, other numbers.
+        @Test func aFileOfBeforeIsRead() throws {
+            let file = try folder.write(
+                """
+                # Written by dtrain: everything this run was made from. `dtrain --config` reads it.
+                preset: shallow
+                rotations: none
+                on-bad-sample: skip
+                synthetic-frames: 30
+                synthetic-test-frames: 5
+                image-size: 64x48
+                input: raw
+                cache: 7
+                output: exp
+                pool: 2
+                hidden: 16
+                initial-values: truncated-normal
+                output-bias: constant
+                steps: 2
+                epochs: 1e-1
+                batch-size: 10
+                learning-rate: 1e-5
+                seed: 18446744073709551615
+                on-nonfinite: skip
+                threads: 1
+                exchange: auto
+                wire: fp32
+                run-dir: runs/other
+                resume: never
+                allow-change: batch-size,seed
+                checkpoint-every: 2
+                keep-checkpoints: 3
+                save-initial: true
+                log-every: 1
+                validate-every: 100
+                validate-frames: 0
+                time-limit: '5400'
+                stall-timeout: 300
+                verify-every: 100
+
+                """, to: "run.yaml")
+            let outcome = try Dtrain.run(["--config", file, "--run-dir", folder("run")])
+            #expect(outcome.status == 0, "\(outcome)")
+            let settings = try resolved("run")
+            let expected = [
+                "input": "raw", "output": "exp", "pool": "2", "steps": "1", "epochs": "0.1", "learning-rate": "1.0e-5",
+                "seed": "18446744073709551615", "save-initial": "true", "time-limit": "\"5400\"", "data": "null", "run-dir": folder("run"),
+            ]
+            for (name, value) in expected { #expect(settings[name] == value, "\(name)") }
+        }
+
+        /// Texts that YAML would take for something else, and back.
+        @Test(arguments: ["a b: c", "it's \"so\" # not \\ here", "null", "1e5", "tab\tand ü", "- x", "trail:"])
+        func anyPathIsWrittenAsAText(name: String) throws {
+            let data = try folder.dataSet(name, frames: 20, testFrames: 4)
+            try Dtrain.train(["--data", data, "--steps", "1"], into: folder("run"))
+            let again = try Dtrain.run(["--config", folder("run/config.yaml"), "--run-dir", folder("again")])
+            #expect(again.status == 0, "\(again)")
+            #expect(try resolved("run")["data"] == resolved("again")["data"])
+        }
+
+        /// What a pipe holds can be read once.
+        @Test func aPipeIsAFileToo() throws {
+            let outcome = try Subprocess.run(
+                ["sh", "-c", "printf 'steps: 2\\nlog-every: 7\\n' | \"$@\"", "sh", Dtrain.path] + Dtrain.small.dropLast(2)
+                    + ["--config", "/dev/stdin", "--run-dir", folder("run")], timeout: 30)
+            #expect(outcome.status == 0 && outcome.stdout.contains(", 2 steps"), "\(outcome)")
+            #expect(try resolved("run")["log-every"] == "7")
+        }
+
+        @Test(.enabled(if: Dtrain.canRunRanks, Dtrain.noRanks)) func aPipeIsNotForSeveralRanks() throws {
+            try #require(mkfifo(folder("pipe"), 0o600) == 0)
+            let outcome = try Dtrain.run(Dtrain.small + ["--config", folder("pipe"), "--run-dir", folder("run")], ranks: 2)
+            #expect(outcome.status == 64 && outcome.stderr.contains("\(folder("pipe")): is no regular file"), "\(outcome)")
         }
 
         @Test(arguments: [["--seed", "18446744073709551615"], ["--preset", "shallow", "--learning-rate", "3e-5"]])

@@ -59,7 +59,7 @@ extension CommandLineTests {
         }
 
         @Test(.enabled(if: Dtrain.canRunRanks, Dtrain.noRanks)) func underMPIOneRankAnswers() throws {
-            let outcome = try Dtrain.run(["inspect", "--help"], ranks: 3, environment: ["COLUMNS": nil])
+            let outcome = try Dtrain.run(["train", "--help"], ranks: 3, environment: ["COLUMNS": nil])
             #expect(outcome.status == 0)
             #expect(outcome.stdout.ranges(of: "OVERVIEW:").count == 1)
         }

@@ -38,9 +38,12 @@ extension CommandLineTests {
                 try #require(process.isRunning && ProcessInfo.processInfo.systemUptime < deadline)
                 usleep(20_000)
             }
-            // Under mpirun the training is its child; alone it is the process itself, as env(1) becomes it.
+            // Under mpirun the training is the child of its child; alone it is the process itself, as env(1) becomes it.
             var trainer = process.processIdentifier
-            if !launch.isEmpty { trainer = try #require(try children(of: trainer).first) }
+            if !launch.isEmpty {
+                let supervisor = try #require(try children(of: trainer).first)
+                trainer = try #require(try children(of: supervisor).first)
+            }
             let descriptors = try FileManager.default.contentsOfDirectory(atPath: "/proc/\(trainer)/fd")
             return Holdings(
                 children: try children(of: trainer).map { try String(contentsOfFile: "/proc/\($0)/comm", encoding: .utf8) },

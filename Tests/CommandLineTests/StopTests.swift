@@ -28,7 +28,7 @@ extension CommandLineTests {
             expectAgreement(metrics.0.losses, metrics.1.losses, tolerance: 1e-4)
         }
 
-        @Test(arguments: ["TERM", "INT", "USR1"]) func oneRank(signal: String) throws {
+        @Test(arguments: ["TERM", "INT", "USR1", "USR2", "XCPU", "HUP"]) func oneRank(signal: String) throws {
             try checkStopped(
                 try Subprocess.run(
                     ["timeout", "--preserve-status", "-s", signal, "1", Dtrain.path] + Dtrain.small + settings
@@ -45,6 +45,79 @@ extension CommandLineTests {
                     ranks: 2,
                     ["sh", "-c", script, "sh", Dtrain.path] + Dtrain.small + settings
                         + ["--steps", "1000000", "--run-dir", folder("run")], timeout: 60))
+        }
+
+        /// `nohup` keeps a run going when its terminal is closed.
+        @Test func aHangUpThatIsIgnoredStaysIgnored() throws {
+            let script = "trap '' HUP; (sleep 1; kill -HUP $$; sleep 1; kill -TERM $$) & exec \"$@\""
+            let outcome = try Subprocess.run(
+                ["sh", "-c", script, "sh", Dtrain.path] + Dtrain.small + settings + ["--steps", "1000000", "--run-dir", folder("run")])
+            #expect(outcome.seconds > 1.8)
+            try checkStopped(outcome)
+        }
+
+        private static let asRoot: [String: String?] = ["OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"]
+
+        /// mpirun on two ranks within a shell script, as `"$@"`. Foundation starts processes with signals blocked, and mpirun
+        /// leaves them so.
+        private static func mpirun(by script: String) -> [String] {
+            [
+                "perl", "-MPOSIX", "-e", "POSIX::sigprocmask(SIG_SETMASK, POSIX::SigSet->new()); exec @ARGV", "sh", "-c", script, "sh",
+                "mpirun", "--oversubscribe", "--bind-to", "none", "-np", "2",
+            ]
+        }
+
+        /// mpirun kills its children a second after the signal; a step takes longer here, as the ranks are slowed down, and the run
+        /// goes on from the last step that was made, with the bits of one that was never stopped.
+        @Test(.enabled(if: Dtrain.canRunRanks, Dtrain.noRanks), arguments: ["allreduce", "sharded", "split"], ["INT", "TERM"])
+        func aSignalToMPIRunLosesNothing(exchange: String, signal: String) throws {
+            let run = folder("run")
+            // On any machine: the ranks are stopped but for 20 ms of every 1.5 s, also when mpirun has ended.
+            let stop = """
+                "$@" & p=$!; while [ ! -s \(run)/metrics.jsonl ]; do kill -0 $p || exit 3; sleep 0.1; done
+                ranks=$(for s in $(pgrep -P $p); do pgrep -P $s; done)
+                (while kill -STOP $ranks && sleep 1.5 && kill -CONT $ranks && sleep 0.02 && [ ! -e \(folder("fast")) ]; do :; done
+                kill -CONT $ranks) 2>/dev/null &
+                sleep 2; kill -\(signal) $p; wait $p; status=$?; (sleep 1; touch \(folder("fast"))) & exit $status
+                """
+            let outcome = try Subprocess.run(
+                Self.mpirun(by: stop) + [Dtrain.path] + Dtrain.small + settings
+                    + ["--exchange", exchange, "--steps", "1000000", "--run-dir", run], environment: Self.asRoot)
+            #expect(outcome.status == 1 && !outcome.timedOut, "\(outcome)")
+            #expect(outcome.stderr.contains("dtrain: saving step "), "\(outcome)")
+            let made = try #require(try Metrics(run: run).steps.last?["step"] as? Int)
+            // The next start waits for what is still being saved.
+            let more = settings + ["--exchange", exchange, "--resume", "auto"]
+            try Dtrain.train(more + ["--steps", "1"], into: run, ranks: 2)
+            let saved = try #require(
+                try FileManager.default.contentsOfDirectory(atPath: folder("run/checkpoints"))
+                    .filter { $0.hasPrefix("step-") }.max().flatMap { Int($0.suffix(8)) })
+            #expect(saved >= made)
+            let steps = ["--steps", "\(saved + 2)"]
+            try Dtrain.train(more + steps, into: run, ranks: 2)
+            try Dtrain.train(more + steps, into: folder("whole"), ranks: 2)
+            let last = "step-" + String(repeating: "0", count: 8 - "\(saved + 2)".count) + "\(saved + 2)"
+            #expect(try folder.contents("run/checkpoints/\(last)") == folder.contents("whole/checkpoints/\(last)"))
+        }
+
+        /// The second Ctrl-C ends mpirun before it has killed anybody: what is being saved is dropped.
+        @Test(.enabled(if: Dtrain.canRunRanks, Dtrain.noRanks)) func aSecondInterruptOfMPIRunDropsIt() throws {
+            let run = folder("run")
+            let stop = """
+                "$@" & p=$!; while [ ! -s \(run)/metrics.jsonl ]; do kill -0 $p || exit 3; sleep 0.1; done
+                kill -INT $p; sleep 0.3; kill -INT $p; wait $p; exit $?
+                """
+            let start = Date()
+            _ = try Subprocess.run(
+                Self.mpirun(by: stop) + [Dtrain.path] + Dtrain.small + settings
+                    + ["--steps", "1000000", "--run-dir", run, "--stall-timeout", "40"],
+                environment: Self.asRoot.merging(["DTRAIN_FAULT": "stall:step=2"]) { $1 })
+            let lock = folder("run/lock")
+            let pid = (try? String(contentsOfFile: lock, encoding: .utf8))?.split(separator: "\n")
+                .first { $0.hasPrefix("pid ") }.flatMap { pid_t($0.dropFirst(4)) }
+            while let pid, kill(pid, 0) == 0, Date().timeIntervalSince(start) < 25 { usleep(50_000) }
+            #expect(Date().timeIntervalSince(start) < 25)
+            #expect(try FileManager.default.contentsOfDirectory(atPath: folder("run/checkpoints")) == [])
         }
 
         @Test(arguments: [1, 2]) func theTimeLimitSaves(ranks: Int) throws {

@@ -1,5 +1,6 @@
 import Collectives
 import Exchange
+import Layers
 import Networks
 import Optimizers
 import Tensors
@@ -92,7 +93,7 @@ struct AllreduceExchangeTests {
 
     @Test func bucketsCoverEveryRowOnceInOrder() throws {
         let table = TinyRun.network.table
-        let team = WorkerTeam(count: 1)
+        let team = try WorkerTeam(count: 1)
         for bucketCount in Self.bucketCounts {
             let weights = try Arena(capacity: 12 * table.count + 4096)
             let adam = Adam(
@@ -103,7 +104,7 @@ struct AllreduceExchangeTests {
             for parameter in table.parameters {
                 let buckets = exchange.buckets(of: parameter)
                 #expect(buckets.flatMap { Array($0) } == Array(0..<parameter.shape[0]))
-                #expect(buckets.allSatisfy { $0.count <= HandNetwork.bucketGranule || $0.count * parameter.rowLength <= bucketCount })
+                #expect(buckets.allSatisfy { $0.count <= WindowStem.bucketGranule || $0.count * parameter.rowLength <= bucketCount })
             }
         }
     }

@@ -4,7 +4,7 @@ import Testing
 
 /// Predictions against the formulas, worked out by hand for round rates.
 struct CostModelTests {
-    private static let seed = NetworkConfiguration()
+    private static let seed = WindowNetwork()
     private static let noLinks = LinkRates(
         latencyBetween: 0, latencyWithin: 0, bandwidthBetween: .infinity, bandwidthWithin: .infinity, sumWithin: .infinity)
     private static let rates = ComputeRates(

@@ -70,7 +70,7 @@ struct ShardedExchangeTests {
         let ownership = ShardedExchange.ownership(table: table, ranks: ranks, bucketCount: bucketCount)
         for (index, parameter) in table.parameters.enumerated() {
             #expect(ownership.layout(of: .weights, parameter: index) == .replicated(place: parameter.range.lowerBound))
-            guard case .divided(let pieces) = ownership.layout(of: .secondMoment, parameter: index) else {
+            guard case .divided(let pieces) = ownership.layout(of: .state(1), parameter: index) else {
                 #expect(parameter.range.upperBound <= table.smallCount || ranks == 1)
                 continue
             }

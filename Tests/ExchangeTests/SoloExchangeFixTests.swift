@@ -1,4 +1,5 @@
 import Exchange
+import Layers
 import Networks
 import Optimizers
 import Tensors
@@ -8,9 +9,8 @@ import Testing
 struct SoloExchangeFixTests {
     /// Widths beside the sizes where a tile is one granule of rows, and the widest that a test can hold.
     @Test(arguments: [1, 48, 64, 1024, 10_922, 10_923, 20_001]) func everyTileFitsItsScratch(hidden: Int) throws {
-        let configuration = NetworkConfiguration(height: 4, width: 4, hidden: hidden)
-        let table = configuration.table
-        let floats = HandNetwork.tileRows(outputs: hidden) * hidden
+        let table = WindowNetwork(height: 4, width: 4, hidden: hidden).table
+        let floats = WindowStem.tileRows(outputs: hidden) * hidden
         let adamBytes = Adam.bytes(for: table)
         let threads = 2
         let bytes = SoloExchange.bytes(table: table, threads: threads)

@@ -1,6 +1,7 @@
 import Collectives
 import Exchange
 import Kernels
+import Layers
 import Networks
 import Optimizers
 import Tensors
@@ -11,13 +12,15 @@ private struct PatchRun: Sendable {
     struct Result: Sendable {
         var losses: [Double] = []
         var heldOut: [Float] = []
+        /// Of seven held-out frames, divided among the ranks, some with frames of no meaning beside them.
+        var predicted: [UInt32] = []
         /// All parameters and both moments, one after the other; the large layer's from all ranks.
         var values: [Float] = []
         var small: [Float] = []
         var bytes: [UInt64] = []
     }
 
-    var shape = NetworkConfiguration(height: 24, width: 36, pool: 2, hidden: 48, outputs: 48)
+    var shape = WindowNetwork(height: 24, width: 36, pool: 2, hidden: 48, outputs: 48)
     var batch = 7
     var steps = 20
     var threads = 2
@@ -46,22 +49,26 @@ private struct PatchRun: Sendable {
 
     /// - Parameter split: nil: one rank that holds everything.
     func run(_ communicator: any Communicator, split: Bool) throws -> Result {
-        let team = WorkerTeam(count: threads)
+        let team = try WorkerTeam(count: threads)
         let own = part(communicator.rank, of: communicator.size, total: batch)
         let maximum = part(0, of: communicator.size, total: batch).count
         let layout = SplitLayout(blocks: shape.windowBlocks, ranks: communicator.size)
-        let rows = split ? layout.rows(heldBy: communicator.rank) : nil
-        let largeRows = rows.map { $0.reduce(0) { $0 + $1.count } }
-        let table = shape.table(largeRows: largeRows)
+        let description = shape.description
+        var setting = Network.Setting(maximumSamples: maximum)
+        setting.storesGradients = false
+        setting.division = split ? layout.division : .none
+        let table = description.table(division: setting.division, rank: communicator.rank)
+        let pixels = shape.height * shape.width
         let arena = try Arena(
-            capacity: HandNetwork.bytes(shape, maximumSamples: maximum, threads: threads, largeRows: largeRows)
-                + Adam.bytes(for: table)
+            capacity: Network.bytes(description, setting, threads: threads, rank: communicator.rank)
+                + Adam.bytes(for: table) + Arena.bytes(Float.self, count: maximum * pixels)
                 + (split
                     ? SplitExchange.bytes(
                         layout: layout, rank: communicator.rank, outputs: shape.hidden, maximumSamples: maximum,
                         threads: threads)
                     : SoloExchange.bytes(table: table, threads: threads)))
-        let network = HandNetwork(shape, maximumSamples: maximum, team: team, largeRows: largeRows, arena: arena)
+        let network = Network(description, setting, team: team, communicator: communicator, arena: arena)
+        let images = arena.carve(Float.self, count: maximum * pixels)
         // A large epsilon: a difference in rounding does not become a difference in direction.
         let adam = Adam(
             configuration: Adam.Configuration(learningRate: 1e-3, epsilon: 1e-2), weights: network.parameters, table: table,
@@ -71,28 +78,26 @@ private struct PatchRun: Sendable {
             let divided = SplitExchange(
                 adam: adam, communicator: communicator, team: team, layout: layout, outputs: shape.hidden,
                 maximumSamples: maximum, arena: arena)
-            network.windowLayer = divided
+            network.stem!.windowLayer = divided
             exchange = divided
         } else {
             exchange = SoloExchange(adam: adam, table: table, threads: threads, arena: arena)
         }
-        shape.initialize(network.parameters, seed: 3, team: team, largeRows: rows)
+        description.initialize(
+            network.parameters, seed: 3, team: team, division: setting.division, rank: communicator.rank)
 
         var result = Result()
         for step in 0..<steps {
             let numbers = own.map { step * 100 + $0 }
             let (inputs, labels) = (numbers.flatMap(image), numbers.flatMap(label))
             exchange.resetCost()
-            try network.forward(input: inputs, samples: own.count)
-            let loss = try communicator.sum(
-                labels.indices.reduce(0.0) {
-                    let difference = Double(network.outputs[$1]) - Double(labels[$1])
-                    return $0 + difference * difference
-                })
+            _ = images.update(fromContentsOf: inputs)
+            try network.forward(input: images.baseAddress!, samples: own.count)
+            let loss = try communicator.sum(network.lossSum(labels: labels, samples: own.count))
             result.losses.append(loss / Double(batch * shape.outputs))
-            network.beginBackward(labels: labels, samples: own.count, scale: 1 / Float(batch * shape.outputs))
+            try network.beginBackward(labels: labels, scale: 1 / Float(batch * shape.outputs))
             adam.beginStep()
-            try network.finishBackward(input: inputs, samples: own.count, sink: exchange)
+            try network.finishBackward(sink: exchange)
             result.bytes.append(exchange.cost.bytes)
         }
         // Ranks without a sample of their own take part.
@@ -100,12 +105,38 @@ private struct PatchRun: Sendable {
         try network.forward(input: image(9_000), samples: communicator.rank == last ? 1 : 0)
         let predicted = communicator.rank == last ? (0..<shape.outputs).map { network.outputs[$0] } : []
         result.heldOut = try communicator.allgather(predicted.flatMap { bytes($0) }).flatMap(floats)
+        result.predicted = try predict(network, communicator, setting)
         for array in [network.parameters, adam.firstMoments, adam.secondMoments] {
             result.small += (0..<table.smallCount).map { array[$0] }
             result.values += try whole(array, table: table, layout: layout, split: split, communicator)
         }
         result.values += result.small
         return result
+    }
+
+    /// Predictions with weights that do not depend on the exchange.
+    private func predict(
+        _ network: Network, _ communicator: any Communicator, _ setting: Network.Setting
+    ) throws -> [UInt32] {
+        shape.description.initialize(
+            network.parameters, seed: 4, team: try WorkerTeam(count: 1), division: setting.division, rank: communicator.rank)
+        let own = part(communicator.rank, of: communicator.size, total: 7)
+        var outputs: [Float] = []
+        for round in 0..<part(0, of: communicator.size, total: 7).count {
+            // One frame at a time, or between others; ranks that are done take part.
+            let number = own.lowerBound + round
+            let isBetween = number % 2 == 0 && setting.maximumSamples >= 3
+            let stray = [Float](repeating: number % 4 == 0 ? .nan : 1e20, count: shape.height * shape.width)
+            let frame = image(9_000 + number).map { number % 3 == 0 ? $0 * 700 : $0 }
+            let input = isBetween ? stray + frame + image(number) : frame
+            let count = own.contains(number) ? isBetween ? 3 : 1 : 0
+            try network.predict(input: input, samples: count)
+            if count > 0 {
+                let first = isBetween ? shape.outputs : 0
+                outputs += (first..<first + shape.outputs).map { network.outputs[$0] }
+            }
+        }
+        return try communicator.allgather(outputs.flatMap { bytes($0) }).flatMap(floats).map(\.bitPattern)
     }
 
     /// The large layer's values of all ranks, in order.
@@ -160,6 +191,7 @@ struct SplitExchangeTests {
         for (rank, result) in results.enumerated() {
             expectSame(result, expected, "rank \(rank)")
             #expect(result.small == results[0].small && result.losses == results[0].losses)
+            #expect(result.predicted == expected.predicted && result.predicted.count == 7 * 48, "rank \(rank)")
         }
     }
 
@@ -167,9 +199,9 @@ struct SplitExchangeTests {
     func others(ranks: Int) throws {
         for run in [
             PatchRun(batch: 5, steps: 5, isFull: true),
-            PatchRun(shape: NetworkConfiguration(height: 24, width: 40, pool: 4, hidden: 32, outputs: 48), batch: 6, steps: 5),
+            PatchRun(shape: WindowNetwork(height: 24, width: 40, pool: 4, hidden: 32, outputs: 48), batch: 6, steps: 5),
             PatchRun(
-                shape: NetworkConfiguration(height: 20, width: 28, pool: 2, hidden: 16, outputs: 48), batch: 6, steps: 5,
+                shape: WindowNetwork(height: 20, width: 28, pool: 2, hidden: 16, outputs: 48), batch: 6, steps: 5,
                 threads: 3),
         ] {
             let expected = try run.run(Solo(), split: false)

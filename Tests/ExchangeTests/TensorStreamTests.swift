@@ -13,11 +13,14 @@ struct TensorStreamTests {
     ])
     private static let bucketCount = 400 * 1001
 
+    /// Everything that is kept of a parameter: weights, an optimiser's two states, averaged weights.
+    private static let kinds: [Ownership.Kind] = [.weights, .state(0), .state(1), .average]
+
     private struct Broken: Error, Equatable {}
 
     /// A value that tells where it belongs.
     private static func value(_ kind: Ownership.Kind, _ element: Int) -> Float {
-        Float((kind.rawValue + 1) * 4_000_000 + element)
+        Float(((kinds.firstIndex(of: kind) ?? 0) + 1) * 4_000_000 + element)
     }
 
     /// One rank's arenas, of the weights and of the moments it holds.
@@ -29,7 +32,7 @@ struct TensorStreamTests {
         init(_ communicator: any Communicator) throws {
             let held = ShardedExchange.held(
                 table: table, rank: communicator.rank, of: communicator.size, bucketCount: bucketCount)
-            let counts = [table.count, held.count, held.count]
+            let counts = [table.count, held.count, held.count, table.count]
             let arena = try Arena(capacity: counts.reduce(0) { $0 + Arena.bytes(Float.self, count: $1) })
             self.held = held
             self.arena = arena
@@ -37,13 +40,13 @@ struct TensorStreamTests {
         }
 
         func place(_ kind: Ownership.Kind, _ element: Int) -> Int? {
-            kind == .weights ? element : held.place(of: element..<element + 1)
+            kind == .weights || kind == .average ? element : held.place(of: element..<element + 1)
         }
 
         func stream(_ communicator: any Communicator) -> TensorStream {
             TensorStream(
                 ownership: ShardedExchange.ownership(table: table, ranks: communicator.size, bucketCount: bucketCount),
-                bases: TensorStream.Bases(weights: bases[0], firstMoments: bases[1], secondMoments: bases[2]),
+                bases: TensorBases(weights: bases[0], states: [bases[1], bases[2]], average: bases[3]),
                 communicator: communicator)
         }
     }
@@ -65,11 +68,11 @@ struct TensorStreamTests {
             } else {
                 try stream.serve()
             }
-            for kind in Ownership.Kind.allCases {
+            for kind in Self.kinds {
                 for parameter in Self.table.parameters {
                     for element in parameter.range {
                         guard let place = arenas.place(kind, element) else { continue }
-                        try #require(arenas.bases[kind.rawValue][place] == Self.value(kind, element))
+                        try #require(arenas.bases[Self.kinds.firstIndex(of: kind)!][place] == Self.value(kind, element))
                     }
                 }
             }
@@ -89,7 +92,7 @@ struct TensorStreamTests {
     }
 
     /// A full disk in the middle of a tensor: the others must not be left sending.
-    @Test(.timeLimit(.minutes(1)), arguments: [Ownership.Kind.weights, .secondMoment])
+    @Test(.timeLimit(.minutes(1)), arguments: [Ownership.Kind.weights, .state(1)])
     func aFailureOfRankZeroEndsTheStreamOfAll(kind: Ownership.Kind) throws {
         for isReading in [false, true] {
             _ = try Simulated.run(ranks: 3) { communicator in
@@ -116,7 +119,7 @@ struct TensorStreamTests {
             Ownership.Piece(rank: 1, rows: 0..<4, place: 2), Ownership.Piece(rank: 0, rows: 4..<5, place: 0),
             Ownership.Piece(rank: 1, rows: 5..<10, place: 20),
         ]
-        let ownership = Ownership(table: table, weights: [.divided(pieces)], moments: [.replicated(place: 0)])
+        let ownership = Ownership(table: table, weights: [.divided(pieces)], states: [.replicated(place: 0)])
         #expect(!ownership.isReplicated)
         let arrays = try Simulated.run(ranks: 2) { communicator in
             var values = [Float](repeating: -1, count: 40)
@@ -124,7 +127,7 @@ struct TensorStreamTests {
                 let base = buffer.baseAddress!
                 let stream = TensorStream(
                     ownership: ownership,
-                    bases: TensorStream.Bases(weights: base, firstMoments: base, secondMoments: base),
+                    bases: TensorBases(weights: base, states: [base]),
                     communicator: communicator)
                 guard communicator.rank == 0 else { return try stream.serve() }
                 try stream.distribute(.weights, parameter: 0) { elements, target in
@@ -143,7 +146,7 @@ struct TensorStreamTests {
     }
 
     private func everyTensor(_ body: (Ownership.Kind, Int, Parameter) throws -> Void) throws {
-        for kind in Ownership.Kind.allCases {
+        for kind in Self.kinds {
             for (index, parameter) in Self.table.parameters.enumerated() { try body(kind, index, parameter) }
         }
     }

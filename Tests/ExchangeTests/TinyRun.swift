@@ -15,7 +15,7 @@ struct TinyRun: Sendable {
     var epsilon = 1e-8
     var wire = WireFormat.fp32
 
-    static let network = NetworkConfiguration(height: 8, width: 12, pool: 2, hidden: 1024)
+    static let network = WindowNetwork(height: 8, width: 12, pool: 2, hidden: 1024)
     static let learningRate = 1e-3
 
     /// What one rank has at the end.
@@ -42,15 +42,20 @@ struct TinyRun: Sendable {
             -> any GradientExchange
     ) throws -> Result {
         let (shape, table) = (Self.network, Self.network.table)
-        let team = WorkerTeam(count: threads, spins: 0)
+        let description = shape.description
+        var setting = Network.Setting(maximumSamples: batch)
+        setting.storesGradients = false
+        let team = try WorkerTeam(count: threads, spins: 0)
         let own = part(communicator.rank, of: communicator.size, total: batch)
         let arena = try Arena(
-            capacity: HandNetwork.bytes(shape, maximumSamples: batch, threads: threads) + Adam.bytes(for: table))
-        let network = HandNetwork(shape, maximumSamples: batch, team: team, arena: arena)
+            capacity: Network.bytes(description, setting, threads: threads) + Adam.bytes(for: table)
+                + Arena.bytes(Float.self, count: batch * shape.height * shape.width))
+        let network = Network(description, setting, team: team, communicator: communicator, arena: arena)
+        let images = arena.carve(Float.self, count: batch * shape.height * shape.width)
         let adam = Adam(
             configuration: Adam.Configuration(learningRate: Self.learningRate, epsilon: epsilon),
             weights: network.parameters, table: table, holding: held, arena: arena)
-        shape.initialize(network.parameters, seed: 3, team: team)
+        description.initialize(network.parameters, seed: 3, team: team)
         let exchange = try make(adam, team, table, communicator, network.parameters)
 
         var result = Result()
@@ -58,19 +63,15 @@ struct TinyRun: Sendable {
         for step in 0..<steps {
             let inputs = own.flatMap { Self.numbers(count: shape.height * shape.width, stream: UInt64(step * 1000 + $0)) }
             let labels = own.flatMap { Self.numbers(count: shape.outputs, stream: UInt64(step * 1000 + 500 + $0)) }
-            try network.forward(input: inputs, samples: own.count)
-            var error = [0.0]
-            for index in labels.indices {
-                let difference = Double(network.outputs[index]) - Double(labels[index])
-                error[0] += difference * difference
-            }
+            _ = images.update(fromContentsOf: inputs)
+            try network.forward(input: images.baseAddress!, samples: own.count)
+            var error = [network.lossSum(labels: labels, samples: own.count)]
             try error.withUnsafeMutableBufferPointer { try communicator.sum($0) }
             result.losses.append(error[0] / Double(batch * shape.outputs))
-            network.beginBackward(
-                labels: labels, samples: own.count, scale: 1 / Float(batch * shape.outputs))
+            try network.beginBackward(labels: labels, scale: 1 / Float(batch * shape.outputs))
             adam.beginStep()
             exchange.resetCost()
-            try network.finishBackward(input: inputs, samples: own.count, sink: exchange)
+            try network.finishBackward(sink: exchange)
             result.bytes.append(exchange.cost.bytes)
             let weights = hash(network.parameters, count: table.count, from: 0xCBF2_9CE4_8422_2325)
             result.weightHashes.append(weights)

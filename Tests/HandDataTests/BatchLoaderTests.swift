@@ -44,8 +44,46 @@ private func load(
     return copies
 }
 
+/// Withholds sample 2 the first time, as a file server that does not answer.
+private final class WithholdingSource: FrameSource, @unchecked Sendable {  // read by one thread
+    private let pattern: PatternSource
+    private var hasFailed = false
+
+    init(pattern: PatternSource) { self.pattern = pattern }
+
+    var count: Int { pattern.count }
+    var width: Int { pattern.width }
+    var height: Int { pattern.height }
+    var fingerprint: UInt64 { pattern.fingerprint }
+    func describe(_ index: Int) -> String { pattern.describe(index) }
+    func readLabel(_ index: Int, into label: UnsafeMutableBufferPointer<Float>) { pattern.readLabel(index, into: label) }
+
+    func readFrame(_ index: Int, into depth: UnsafeMutableBufferPointer<UInt16>) throws(BadSample) {
+        if index == 2 && !hasFailed {
+            hasFailed = true
+            throw BadSample(path: "frame2", labelFile: "made", line: 3, index: 2, reason: "Stale file handle", mayPass: true)
+        }
+        try pattern.readFrame(index, into: depth)
+    }
+}
+
 @Suite(.timeLimit(.minutes(1))) struct BatchLoaderTests {
     static let source = PatternSource(count: 23)
+
+    /// What storage did not give in one epoch is asked for again in the next; what cannot be decoded is not.
+    @Test func aFrameThatStorageWithheldIsReadAgain() throws {
+        let source = WithholdingSource(pattern: PatternSource(count: 6, broken: [4]))
+        let order = SampleOrder(count: 6, seed: 9)
+        let loader = try BatchLoader(
+            source: source, order: order, batch: 6, steps: 0..<3, configuration: configuration(threads: 1, ahead: 1, policy: .skip))
+        var (counts, told): ([Int], [[Int?]]) = ([], [])
+        while let batch = try loader.next() {
+            counts.append(batch.count)
+            told.append(batch.bad.map(\.index).sorted { $0! < $1! })
+        }
+        #expect(counts == [4, 5, 5])
+        #expect(told == [[2, 4], [], []])
+    }
 
     @Test func batchesHoldTheirSamples() throws {
         var order = SampleOrder(count: 23, seed: 9)

@@ -139,13 +139,13 @@ private func message(_ folder: TemporaryFolder, _ directory: String = "") -> Str
         try FileManager.default.createDirectory(atPath: "\(depth)/\(Self.names[9])", withIntermediateDirectories: false)
 
         let frames = try ICVLDataSet.open(folder.path).training
-        let bad = frames.missingFrames(in: 0..<20)
+        let bad = try frames.missingFrames(in: 0..<20)
         #expect(bad.map(\.index) == [3, 5, 9])
         #expect(bad.map(\.reason) == ["missing file", "empty file", "not a regular file"])
         #expect(
             bad[0].description
                 == "\(folder.path)/Training/labels.txt:4: \(depth)/\(Self.names[3]): missing file")
-        #expect(frames.missingFrames(in: 4..<9).map(\.index) == [5])
+        #expect(try frames.missingFrames(in: 4..<9).map(\.index) == [5])
         for sample in bad {
             let error = #expect(throws: BadSample.self) { try frame(frames, sample.index!) }
             #expect(error == sample)
@@ -153,7 +153,7 @@ private func message(_ folder: TemporaryFolder, _ directory: String = "") -> Str
 
         let rest = frames.removing(bad.compactMap(\.index))
         #expect(rest.count == 17)
-        #expect(rest.missingFrames(in: 0..<17).isEmpty)
+        #expect(try rest.missingFrames(in: 0..<17).isEmpty)
         #expect(label(rest, 3) == patternLabel(4))
         #expect(try frame(rest, 16) == patternFrame(19, size: size))
         #expect(rest.fingerprint != frames.fingerprint)
@@ -181,7 +181,7 @@ private func message(_ folder: TemporaryFolder, _ directory: String = "") -> Str
         try folder.write(try encodeGrey(patternFrame(0, size: other), other), to: depth + Self.names[3])
         try folder.write([UInt8](repeating: 0, count: 2 << 20), to: depth + Self.names[4])
         let frames = try ICVLDataSet.open(folder.path).training
-        #expect(frames.missingFrames(in: 0..<20).isEmpty)
+        #expect(try frames.missingFrames(in: 0..<20).isEmpty)
         let reasons = (1...4).map { index in
             #expect(throws: BadSample.self) { try frame(frames, index) }?.reason
         }
@@ -223,8 +223,11 @@ private func message(_ folder: TemporaryFolder, _ directory: String = "") -> Str
             atPath: "\(folder.path)/Training/Depth", withIntermediateDirectories: true)
         #expect(
             message(folder)
-                == "no samples in DIR/Training/labels.txt: 0 malformed lines; hint: a line is `path u1 v1 d1 ... u16 v16 d16`, and rotated copies count with --rotations all"
+                == "no samples in DIR/Training/labels.txt: 0 malformed lines; hint: a line is `path u1 v1 d1 ... u16 v16 d16`"
         )
+        try folder.write(
+            labelLine("22-5/201403121135/image_0000.png", patternLabel(0)) + "\n", to: "Training/labels.txt")
+        #expect(message(folder).hasSuffix("d16`; 1 lines are rotated copies, which count with --rotations all"))
         try folder.write("a.png 1 2\n", to: "Training/labels.txt")
         #expect(
             message(folder).contains("1 malformed lines; the first: DIR/Training/labels.txt:1: 2 numbers, expected 48"))

@@ -28,7 +28,7 @@ private struct FineSource: FrameSource {
 
         let data = try ICVLDataSet.open(out)
         #expect((data.training.count, data.heldOut.count, data.malformedCount) == (1003, 5, 0))
-        #expect(data.training.missingFrames(in: 0..<1003).isEmpty)
+        #expect(try data.training.missingFrames(in: 0..<1003).isEmpty)
         var written = [Float](repeating: 0, count: 48)
         var read = written
         var frame = [UInt16](repeating: 0, count: 96)

@@ -1,3 +1,4 @@
+import Layers
 import Networks
 import Testing
 import TestOracle
@@ -21,9 +22,9 @@ struct DeterminismTests {
     }
 
     private func run(_ shape: NetworkShape, threads: Int, rowsPerBucket: Int? = nil) throws -> Result {
-        let configuration = NetworkConfiguration(
+        let window = WindowNetwork(
             height: shape.height, width: shape.width, pool: shape.pool, hidden: shape.hidden, outputs: shape.outputs)
-        let rig = try NetworkRig(configuration, maximumSamples: shape.samples, threads: threads)
+        let rig = try NetworkRig(window, maximumSamples: shape.samples, threads: threads)
         rig.initialize(seed: 3)
         var values = TestValues(seed: 81)
         let input = values.uniform(shape.samples * shape.height * shape.width, bound: 2).floats
@@ -59,7 +60,7 @@ struct DeterminismTests {
     @Test("however a gradient is cut into buckets of whole tiles", arguments: [1, 2, 3], 1...3)
     func bucketsOfTiles(tiles: Int, threads: Int) throws {
         let shape = Self.shapes[0]
-        let rows = HandNetwork.tileCount / shape.hidden
+        let rows = WindowStem.tileRows(outputs: shape.hidden)
         #expect(rows * tiles < shape.flattened)
         let expected = try run(shape, threads: 1)
         expectSame(

@@ -21,10 +21,10 @@ struct GoldenTests {
     }
 
     private func rig(_ golden: GoldenCase, _ document: GoldenDocument, threads: Int) throws -> NetworkRig {
-        let configuration = NetworkConfiguration(
+        let window = WindowNetwork(
             height: document.height, width: document.width, pool: golden.pool, hidden: document.hidden,
             outputs: document.outputs, head: try #require(OutputHead(rawValue: golden.head)))
-        let rig = try NetworkRig(configuration, maximumSamples: document.batch, threads: threads, learningRate: 1e-3)
+        let rig = try NetworkRig(window, maximumSamples: document.batch, threads: threads, learningRate: 1e-3)
         rig.set(golden.parameters)
         return rig
     }

@@ -1,4 +1,5 @@
 import Kernels
+import Layers
 import Networks
 import Tensors
 import TestOracle
@@ -39,7 +40,7 @@ struct GradientBoundTests {
         isSparse: Bool = false
     ) throws -> Outcome {
         let (height, width) = isSparse ? (24, 32) : (8, 12)
-        let shape = NetworkConfiguration(height: height, width: width, pool: pool, hidden: hidden, head: head)
+        let shape = WindowNetwork(height: height, width: width, pool: pool, hidden: hidden, head: head)
         let rig = try NetworkRig(shape, maximumSamples: samples, threads: 2)
         rig.initialize(seed: 4)
         var values = TestValues(seed: 9)
@@ -61,18 +62,18 @@ struct GradientBoundTests {
                 rig.network.parameters[index] = value
             }
         }
-        let team = WorkerTeam(count: 2)
+        let team = try WorkerTeam(count: 2)
         let sink = CollectingSink(table: shape.table)
-        try rig.network.forward(input: input, samples: samples)
-        #expect(rig.network.isSparse == isSparse)
-        let loss = SquaredError.sum(outputs: rig.network.outputs, labels: labels, count: labels.count)
-        rig.network.beginBackward(labels: labels, samples: samples, scale: 1 / Float(labels.count))
+        rig.forward(input, samples: samples)
+        #expect(rig.stem.isSparse == isSparse)
+        let loss = rig.network.lossSum(labels: labels, samples: samples)
+        try rig.network.beginBackward(labels: labels, scale: 1 / Float(labels.count))
         let bound = rig.network.gradientBound(
             samples: samples, largestWeight: rig.network.largestWeight(team: team))
-        try rig.network.finishBackward(input: input, samples: samples, sink: sink)
+        try rig.network.finishBackward(sink: sink)
         let gradients = shape.table.parameters.flatMap { sink.gradient($0.name) }
         let largest = gradients.contains { !$0.isFinite } ? Double.infinity : Double(gradients.map(abs).max()!)
-        return Outcome(isRefused: !loss.isFinite || !(bound < HandNetwork.largestGradient), largest: largest, bound: bound)
+        return Outcome(isRefused: !loss.isFinite || !(bound < Network.largestGradient), largest: largest, bound: bound)
     }
 
     /// Whatever gradient is not finite, or has no finite square, was seen coming; and no gradient exceeds the bound.
@@ -90,7 +91,7 @@ struct GradientBoundTests {
                     let comment: Comment = "\(everywhere) \(head) \(pool) \(isSparse): \(outcome)"
                     if !outcome.largest.isFinite { #expect(outcome.isRefused, comment) }
                     if !outcome.isRefused {
-                        #expect(outcome.largest < HandNetwork.largestGradient, comment)
+                        #expect(outcome.largest < Network.largestGradient, comment)
                         // The bound is rounded at most as often as there are samples.
                         #expect(outcome.largest <= outcome.bound * (1 + 8 * Double(Float.ulpOfOne)), comment)
                     }
@@ -113,14 +114,14 @@ struct GradientBoundTests {
     }
 
     @Test func theSamplesAreNamed() throws {
-        let shape = NetworkConfiguration(height: 8, width: 12, pool: 2, hidden: 16)
+        let shape = WindowNetwork(height: 8, width: 12, pool: 2, hidden: 16)
         let rig = try NetworkRig(shape, maximumSamples: 3, threads: 1)
         rig.initialize(seed: 4)
         var values = TestValues(seed: 9)
         var input = values.uniform(3 * 96).floats
         input[96 + 40] = .nan
-        try rig.network.forward(input: input, samples: 3)
-        rig.network.beginBackward(labels: values.uniform(3 * shape.outputs).floats, samples: 3, scale: 1)
+        rig.forward(input, samples: 3)
+        try rig.network.beginBackward(labels: values.uniform(3 * shape.outputs).floats, scale: 1)
         #expect(rig.network.samplesNotFinite(samples: 3) == [1])
     }
 }

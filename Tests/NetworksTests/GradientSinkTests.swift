@@ -1,3 +1,4 @@
+import Layers
 import Networks
 import Tensors
 import Testing
@@ -7,7 +8,7 @@ import TestOracle
 struct GradientSinkTests {
     private func rig(_ shape: NetworkShape, threads: Int) throws -> (NetworkRig, input: [Float], labels: [Float]) {
         let rig = try NetworkRig(
-            NetworkConfiguration(
+            WindowNetwork(
                 height: shape.height, width: shape.width, pool: shape.pool, hidden: shape.hidden,
                 outputs: shape.outputs), maximumSamples: shape.samples, threads: threads)
         rig.initialize(seed: 5)
@@ -33,7 +34,7 @@ struct GradientSinkTests {
             #expect(tiles.count == end, "only tiles before the bucket's end")
             let covered = tiles.sorted { $0.lowerBound < $1.lowerBound }.flatMap { Array($0) }
             #expect(covered == Array(bucket))
-            #expect(tiles.allSatisfy { $0.count * shape.hidden <= HandNetwork.tileCount })
+            #expect(tiles.allSatisfy { $0.count * shape.hidden <= WindowStem.tileFloats })
             events.removeFirst(end + 1)
         }
         #expect(events.isEmpty)
@@ -81,9 +82,9 @@ struct GradientSinkTests {
         let shape = NetworkShape(height: 8, width: 12, pool: 2, hidden: 3, outputs: 2, samples: 1)
         let (rig, input, labels) = try rig(shape, threads: 2)
         let sink = BrokenSink(CollectingSink(table: rig.network.table, rowsPerBucket: 50))
-        try rig.network.forward(input: input, samples: 1)
-        rig.network.beginBackward(labels: labels, samples: 1, scale: 1)
-        #expect(throws: Broken.self) { try rig.network.finishBackward(input: input, samples: 1, sink: sink) }
+        rig.forward(input, samples: 1)
+        try rig.network.beginBackward(labels: labels, scale: 1)
+        #expect(throws: Broken.self) { try rig.network.finishBackward(sink: sink) }
         #expect(sink.told == 2)
     }
 }

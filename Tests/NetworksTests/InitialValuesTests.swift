@@ -9,7 +9,7 @@ struct InitialValuesTests {
     /// fc1 is larger than the blocks that threads fill it by.
     private func rig(_ initialValues: InitialValues, threads: Int = 1, seed: UInt64 = 11) throws -> NetworkRig {
         let rig = try NetworkRig(
-            NetworkConfiguration(
+            WindowNetwork(
                 height: 40, width: 60, pool: 2, hidden: 127, outputs: 48, initialValues: initialValues),
             maximumSamples: 1, threads: threads)
         rig.initialize(seed: seed)
@@ -95,10 +95,10 @@ struct InitialValuesTests {
 
     @Test("a network whose last bias is the mean label begins by saying it", arguments: OutputHead.allCases)
     func meanOutput(head: OutputHead) throws {
-        let configuration = NetworkConfiguration(height: 8, width: 12, hidden: 9, outputs: 3, head: head)
-        let rig = try NetworkRig(configuration, maximumSamples: 1, threads: 1)
+        let window = WindowNetwork(height: 8, width: 12, hidden: 9, outputs: 3, head: head)
+        let rig = try NetworkRig(window, maximumSamples: 1, threads: 1)
         let mean: [Float] = [158.12, 110.72, 341.97]
-        configuration.initialize(rig.network.parameters, seed: 1, team: WorkerTeam(count: 1), meanOutput: mean)
+        rig.initialize(seed: 1, meanOutput: mean)
         // No image, and biases of 0 below: the last bias alone speaks.
         let outputs = rig.forward([Float](repeating: 0, count: 96), samples: 1)
         // The logarithm of 342 is 5.8: half an ulp of it is 2.4e-7 of the output, and expf adds one.

@@ -1,4 +1,5 @@
 import Kernels
+import Layers
 import Networks
 import Testing
 import TestOracle
@@ -61,12 +62,12 @@ struct NetworkAgainstOracleTests {
         let expected = oracle.gradients(activations, outputGradient: difference, samples: samples)
         let sizes = zip(activations.outputs, example.labels).map { 2 * Double(scale) * (abs($0) + abs($1)) }
         let magnitudes = oracle.gradients(activations, outputGradient: sizes, samples: samples, usingMagnitudes: true)
-        let configuration = NetworkConfiguration(
+        let window = WindowNetwork(
             height: shape.height, width: shape.width, pool: shape.pool, hidden: shape.hidden, outputs: shape.outputs,
             head: try #require(OutputHead(rawValue: head.rawValue)))
-        #expect(configuration.problem == nil)
+        #expect(window.problem == nil)
         for threads in 1...4 {
-            let rig = try NetworkRig(configuration, maximumSamples: samples, threads: threads)
+            let rig = try NetworkRig(window, maximumSamples: samples, threads: threads)
             rig.set(oracle.parameters)
             let outputs = rig.forward(example.input.floats, samples: samples)
             // expf is within an ulp.
@@ -88,9 +89,9 @@ struct NetworkAgainstOracleTests {
     func partialBatch(samples: Int) throws {
         let shape = NetworkShape(height: 8, width: 12, pool: 2, hidden: 9, outputs: 5, samples: 7)
         let example = example(shape, .linear)
-        let configuration = NetworkConfiguration(height: 8, width: 12, pool: 2, hidden: 9, outputs: 5)
-        let rig = try NetworkRig(configuration, maximumSamples: 7, threads: 2)
-        let fresh = try NetworkRig(configuration, maximumSamples: samples, threads: 1)
+        let window = WindowNetwork(height: 8, width: 12, pool: 2, hidden: 9, outputs: 5)
+        let rig = try NetworkRig(window, maximumSamples: 7, threads: 2)
+        let fresh = try NetworkRig(window, maximumSamples: samples, threads: 1)
         rig.set(example.oracle.parameters)
         fresh.set(example.oracle.parameters)
         _ = try rig.gradients(example.input.floats, labels: example.labels.floats, samples: 7)
@@ -108,7 +109,7 @@ struct NetworkAgainstOracleTests {
         let shape = NetworkShape(height: 8, width: 12, pool: 2, hidden: 9, outputs: 5, samples: 7)
         let example = example(shape, .linear)
         let rig = try NetworkRig(
-            NetworkConfiguration(height: 8, width: 12, pool: 2, hidden: 9, outputs: 5), maximumSamples: 7, threads: 2)
+            WindowNetwork(height: 8, width: 12, pool: 2, hidden: 9, outputs: 5), maximumSamples: 7, threads: 2)
         rig.set(example.oracle.parameters)
         let (input, labels) = (example.input.floats, example.labels.floats)
         let scale = Float(1) / 35
@@ -131,14 +132,14 @@ struct NetworkAgainstOracleTests {
         let shape = NetworkShape(height: 8, width: 12, pool: 2, hidden: 9, outputs: 5, samples: 7)
         let example = example(shape, .linear)
         let rig = try NetworkRig(
-            NetworkConfiguration(height: 8, width: 12, pool: 2, hidden: 9, outputs: 5), maximumSamples: 7,
+            WindowNetwork(height: 8, width: 12, pool: 2, hidden: 9, outputs: 5), maximumSamples: 7,
             threads: threads)
         rig.set(example.oracle.parameters)
         _ = rig.forward(example.input.floats, samples: 7)
         let pooled = example.oracle.forward(example.input, samples: 7).pooled
         let dead = pooled.count { $0 == 0 }
         #expect(dead > 0 && dead < pooled.count)
-        #expect(rig.network.deadPooledCount(samples: 7) == dead)
-        #expect(rig.network.deadPooledCount(samples: 0) == 0)
+        #expect(rig.stem.deadPooledCount(samples: 7) == dead)
+        #expect(rig.stem.deadPooledCount(samples: 0) == 0)
     }
 }

@@ -1,4 +1,5 @@
 import Kernels
+import Layers
 import Networks
 import Tensors
 import Testing
@@ -39,8 +40,8 @@ private struct PatchedBatch {
         labels = values.dyadic(shape.samples * shape.outputs, bound: 30, unit: 0.125)
     }
 
-    var configuration: NetworkConfiguration {
-        NetworkConfiguration(
+    var window: WindowNetwork {
+        WindowNetwork(
             height: shape.height, width: shape.width, pool: shape.pool, hidden: shape.hidden, outputs: shape.outputs)
     }
 }
@@ -69,13 +70,13 @@ struct SparseNetworkTests {
         let magnitudes = batch.oracle.gradients(
             activations, outputGradient: sizes, samples: samples, usingMagnitudes: true)
         for threads in 1...4 {
-            let rig = try NetworkRig(batch.configuration, maximumSamples: samples, threads: threads)
+            let rig = try NetworkRig(batch.window, maximumSamples: samples, threads: threads)
             rig.set(batch.oracle.parameters)
             // Every product and sum of the forward pass is exact in Float, c · S and x - c included.
             let outputs = rig.forward(batch.input.floats, samples: samples)
-            #expect(rig.network.isSparse && rig.network.activeShare < HandNetwork.sparseLimit)
+            #expect(rig.stem.isSparse && rig.stem.activeShare < WindowStem.sparseLimit)
             #expect(mismatch(outputs, activations.outputs, tolerance: activations.outputs.map { _ in 0 }) == nil)
-            #expect(rig.network.deadPooledCount(samples: samples) == activations.pooled.count { $0 == 0 })
+            #expect(rig.stem.deadPooledCount(samples: samples) == activations.pooled.count { $0 == 0 })
             for rowsPerBucket in [nil, 8, 40] {
                 let sink = try rig.gradients(
                     batch.input.floats, labels: batch.labels.floats, samples: samples, scale: scale,
@@ -97,7 +98,7 @@ struct SparseNetworkTests {
         let shape = NetworkShape(height: 24, width: 32, pool: 2, hidden: 32, outputs: 48, samples: 11)
         let batch = PatchedBatch(shape, bias: bias)
         func losses(_ kernels: DenseKernels) throws -> [Double] {
-            let rig = try NetworkRig(batch.configuration, maximumSamples: shape.samples, threads: 2, kernels: kernels)
+            let rig = try NetworkRig(batch.window, maximumSamples: shape.samples, threads: 2, kernels: kernels)
             rig.set(batch.oracle.parameters)
             return try (0..<5).map { _ in
                 try rig.step(batch.input.floats, labels: batch.labels.floats, samples: shape.samples)
@@ -113,13 +114,13 @@ struct SparseNetworkTests {
         let shape = NetworkShape(height: 24, width: 36, pool: 2, hidden: 48, outputs: 48, samples: 17)
         let batch = PatchedBatch(shape, bias: mixed)
         func run(threads: Int, immediate: Bool) throws -> [Float] {
-            let rig = try NetworkRig(batch.configuration, maximumSamples: shape.samples, threads: threads)
+            let rig = try NetworkRig(batch.window, maximumSamples: shape.samples, threads: threads)
             rig.set(batch.oracle.parameters)
             for _ in 0..<3 {
                 _ = try rig.step(
                     batch.input.floats, labels: batch.labels.floats, samples: shape.samples, immediate: immediate)
             }
-            #expect(rig.network.isSparse)
+            #expect(rig.stem.isSparse)
             return rig.parameters
         }
         let expected = try run(threads: 1, immediate: false)
@@ -135,12 +136,12 @@ struct SparseNetworkTests {
         let batch = PatchedBatch(shape, bias: mixed)
         var values = TestValues(seed: 5)
         let full = values.dyadic(batch.input.count, bound: 8, unit: 0x1p-3).map { $0 == 0 ? 0.125 : $0 }
-        let rig = try NetworkRig(batch.configuration, maximumSamples: 6, threads: 2)
+        let rig = try NetworkRig(batch.window, maximumSamples: 6, threads: 2)
         rig.set(batch.oracle.parameters)
         for input in [batch.input, full, batch.input] {
             let expected = batch.oracle.forward(input, samples: 6).outputs
             let outputs = rig.forward(input.floats, samples: 6)
-            #expect(rig.network.isSparse == (input != full))
+            #expect(rig.stem.isSparse == (input != full))
             #expect(mismatch(outputs, expected, tolerance: expected.map { _ in 0 }) == nil)
             let sink = try rig.gradients([], labels: [], samples: 0)
             #expect(sink.gradient("fc1.weight").allSatisfy { $0 == 0 } && sink.gradient("conv1.bias").allSatisfy { $0 == 0 })
@@ -151,7 +152,7 @@ struct SparseNetworkTests {
     func notANumber(place: String) throws {
         let shape = NetworkShape(height: 16, width: 24, pool: 2, hidden: 16, outputs: 5, samples: 3)
         var batch = PatchedBatch(shape, bias: living)
-        let rig = try NetworkRig(batch.configuration, maximumSamples: 3, threads: 2)
+        let rig = try NetworkRig(batch.window, maximumSamples: 3, threads: 2)
         rig.set(batch.oracle.parameters)
         if place == "pixel" {
             batch.input[24 * 8 + 12] = .nan
@@ -159,7 +160,7 @@ struct SparseNetworkTests {
             rig.network.parameters[rig.network.table[place].range.upperBound - 1] = .nan
         }
         let outputs = rig.forward(batch.input.floats, samples: 3)
-        #expect(rig.network.isSparse)
+        #expect(rig.stem.isSparse)
         #expect(outputs.prefix(5).contains { $0.isNaN })
         if place != "pixel" { #expect(outputs.allSatisfy { $0.isNaN }) }
     }

@@ -1,4 +1,5 @@
 import Kernels
+import Layers
 import Networks
 import Optimizers
 import Synchronization
@@ -66,12 +67,12 @@ final class AdamSink: GradientSink {
 
     /// - Parameter immediate: whether kernels are to update tiles by themselves where they can.
     init(
-        adam: Adam, configuration: NetworkConfiguration, threads: Int, rowsPerBucket: Int? = nil, immediate: Bool = false
+        adam: Adam, window: WindowNetwork, threads: Int, rowsPerBucket: Int? = nil, immediate: Bool = false
     ) {
         self.adam = adam
         self.immediate = immediate
         self.rowsPerBucket = rowsPerBucket
-        buffers = (0..<threads).map { _ in .allocate(capacity: max(HandNetwork.tileCount, configuration.hidden)) }
+        buffers = (0..<threads).map { _ in .allocate(capacity: max(WindowStem.tileFloats, window.hidden)) }
     }
 
     deinit { for buffer in buffers { buffer.deallocate() } }

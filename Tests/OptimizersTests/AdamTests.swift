@@ -136,7 +136,7 @@ struct AdamTests {
 
     @Test("moments of a weight whose gradient stays 0 fade, and end in no number that is slow to compute with")
     func decay() throws {
-        let team = WorkerTeam(count: 1)
+        let team = try WorkerTeam(count: 1)
         let rig = try Rig()
         let count = rig.table.count
         let zero = [Float](repeating: 0, count: count)
@@ -150,6 +150,25 @@ struct AdamTests {
         }
         #expect(rig.values(rig.adam.firstMoments).allSatisfy { !$0.isSubnormal && $0 < 1e-36 })
         #expect(rig.values(rig.adam.secondMoments).allSatisfy { $0.isNormal })
+    }
+
+    @Test("numbers below the normal range are 0 to a step, on whatever thread it is taken")
+    func subnormals() throws {
+        let team = try WorkerTeam(count: 2)
+        let rigs = [try Rig(), try Rig()]
+        let count = rigs[0].table.count
+        let gradient = (0..<count).map { $0 % 3 == 0 ? 0 : Float.leastNormalMagnitude * 64 / Float($0 % 50 + 1) }
+        for (number, rig) in rigs.enumerated() {
+            for _ in 0..<40 {
+                rig.adam.beginStep()
+                func apply() { rig.adam.apply(0..<count, gradient: gradient) }
+                if number == 0 { apply() } else { team.run { if $0 == 0 { apply() } } }
+            }
+        }
+        let moments = rigs.map { $0.values($0.adam.firstMoments) }
+        #expect(bitDifference(moments[0], moments[1]) == nil)
+        #expect(moments[0].allSatisfy { !$0.isSubnormal } && moments[0].contains { $0 != 0 })
+        #expect(bitDifference(rigs[0].values(rigs[0].weights), rigs[1].values(rigs[1].weights)) == nil)
     }
 
     /// Gradients that pull as hard as they can, among them ones that grow in the ratio that the bound comes from.

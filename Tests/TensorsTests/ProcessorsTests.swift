@@ -69,14 +69,14 @@ struct ProcessorsTests {
     func pinnedTeam() {
         let allowed = Processors.allowed()
         let seen = onOwnThread {
-            let team = WorkerTeam(count: allowed.count, processors: allowed)
+            let team = try! WorkerTeam(count: allowed.count, processors: allowed)
             let seen = Mutex([Int: [Int]]())
             team.run { thread in seen.withLock { $0[thread] = Processors.allowed() } }
             return seen.withLock { $0 }
         }
         for (thread, processor) in allowed.enumerated() { #expect(seen[thread] == [processor]) }
         let unpinned = onOwnThread {
-            let team = WorkerTeam(count: allowed.count + 1, processors: allowed)
+            let team = try! WorkerTeam(count: allowed.count + 1, processors: allowed)
             let seen = Mutex([[Int]]())
             team.run { _ in seen.withLock { $0.append(Processors.allowed()) } }
             return seen.withLock { $0 }

@@ -23,8 +23,8 @@ struct WorkerTeamTests {
     }
 
     @Test("every item is done exactly once", arguments: [1, 2, 3, 4, 9], [0, 1, 2, 3, 24, 1000])
-    func itemsOnce(threads: Int, items: Int) {
-        let team = WorkerTeam(count: threads)
+    func itemsOnce(threads: Int, items: Int) throws {
+        let team = try WorkerTeam(count: threads)
         let counters = Counters(items)
         let rounds = 50
         for _ in 0..<rounds {
@@ -37,7 +37,7 @@ struct WorkerTeamTests {
 
     @Test("beside a lead every item is done exactly once, the lead by the caller", arguments: [1, 2, 3, 9], [0, 1, 2, 24, 1000])
     func itemsBesideALead(threads: Int, items: Int) throws {
-        let team = WorkerTeam(count: threads)
+        let team = try WorkerTeam(count: threads)
         let counters = Counters(items)
         let caller = pthread_self()
         var leads = 0
@@ -53,7 +53,7 @@ struct WorkerTeamTests {
 
     @Test("items go on while the lead runs, and what it takes beyond them is told")
     func idleBesideALead() throws {
-        let team = WorkerTeam(count: 2)
+        let team = try WorkerTeam(count: 2)
         let counters = Counters(8)
         let idle = try team.forEach(
             8,
@@ -70,14 +70,14 @@ struct WorkerTeamTests {
 
     @Test("a lead's error ends the call, and the team works on", arguments: [1, 2, 3])
     func leadFails(threads: Int) throws {
-        let team = WorkerTeam(count: threads)
+        let team = try WorkerTeam(count: threads)
         #expect(throws: Broken()) { _ = try team.forEach(5, lead: { throw Broken() }) { _, _ in } }
         try itemsBesideALead(threads: threads, items: 7)
     }
 
     @Test("run calls each thread once, the caller as thread 0", arguments: [1, 2, 3, 8])
-    func run(threads: Int) {
-        let team = WorkerTeam(count: threads)
+    func run(threads: Int) throws {
+        let team = try WorkerTeam(count: threads)
         let counters = Counters(threads)
         for _ in 0..<200 { team.run { counters.raise($0) } }
         #expect(counters.values == [Int](repeating: 200, count: threads))
@@ -85,16 +85,16 @@ struct WorkerTeamTests {
     }
 
     @Test("a count below 1 is one thread")
-    func noThreads() {
-        let team = WorkerTeam(count: 0)
+    func noThreads() throws {
+        let team = try WorkerTeam(count: 0)
         var calls = 0
         team.run { _ in calls += 1 }
         #expect(team.count == 1 && calls == 1)
     }
 
     @Test("what one round wrote the next round reads on another thread")
-    func visibility() {
-        let team = WorkerTeam(count: 3)
+    func visibility() throws {
+        let team = try WorkerTeam(count: 3)
         let size = 3 * 1024
         let memory = UnsafeMutablePointer<Int>.allocate(capacity: size)
         defer { memory.deallocate() }
@@ -110,8 +110,8 @@ struct WorkerTeamTests {
     }
 
     @Test("uneven items are taken over by whoever is free")
-    func takingOver() {
-        let team = WorkerTeam(count: 2, spins: 0)
+    func takingOver() throws {
+        let team = try WorkerTeam(count: 2, spins: 0)
         let counters = Counters(2)
         // Thread 0's first item lasts until all the others are done, so thread 1 must take the rest of thread 0's part.
         let finished = Atomic<Int>(0)
@@ -129,8 +129,8 @@ struct WorkerTeamTests {
     @Test(
         "10,000 short rounds end soon, spinning or not, also with more threads than cores", .timeLimit(.minutes(15)),
         arguments: [1, 2, 4, 16], [0, 20_000])
-    func shortRounds(threads: Int, spins: Int) {
-        let team = WorkerTeam(count: threads, spins: spins)
+    func shortRounds(threads: Int, spins: Int) throws {
+        let team = try WorkerTeam(count: threads, spins: spins)
         let counters = Counters(threads)
         let start = Stopwatch.now
         for _ in 0..<10_000 { team.run { counters.raise($0) } }
@@ -141,34 +141,74 @@ struct WorkerTeamTests {
     }
 
     @Test("teams are made and ended over and over, used or not, one inside another's life")
-    func destruction() {
+    func destruction() throws {
         for round in 0..<100 {
-            let outer = WorkerTeam(count: 1 + round % 4, spins: round % 2 * 1000)
+            let outer = try WorkerTeam(count: 1 + round % 4, spins: round % 2 * 1000)
             let counters = Counters(64)
             do {
-                let inner = WorkerTeam(count: 3, spins: 0)
+                let inner = try WorkerTeam(count: 3, spins: 0)
                 inner.forEach(64) { item, _ in counters.raise(item) }
             }
-            _ = WorkerTeam(count: 2)
+            _ = try WorkerTeam(count: 2)
             outer.forEach(64) { item, _ in counters.raise(item) }
             #expect(counters.values.allSatisfy { $0 == 2 })
         }
     }
 
     @Test("a team that another team's thread owns works")
-    func nested() {
-        let outer = WorkerTeam(count: 2)
+    func nested() throws {
+        let outer = try WorkerTeam(count: 2)
         let counters = Counters(20)
         outer.run { thread in
-            let inner = WorkerTeam(count: 2, spins: 100)
+            let inner = try! WorkerTeam(count: 2, spins: 100)
             inner.forEach(10) { item, _ in counters.raise(thread * 10 + item) }
         }
         #expect(counters.values.allSatisfy { $0 == 1 })
     }
 
+    @Test("work that is given to a team by its own items stops the program", arguments: [1, 2])
+    func ownItems(threads: Int) async {
+        let result: ExitTest.Result?
+        // What the exit test runs cannot see the argument.
+        if threads == 1 {
+            result = await #expect(processExitsWith: .failure) {
+                let team = try WorkerTeam(count: 1)
+                team.forEach(2) { _, _ in team.forEach(2) { _, _ in } }
+            }
+        } else {
+            result = await #expect(processExitsWith: .failure) {
+                let team = try WorkerTeam(count: 2)
+                team.forEach(2) { _, _ in team.forEach(2) { _, _ in } }
+            }
+        }
+        #expect(result != nil)
+    }
+
+    @Test("threads that the system refuses are an error with a hint, and none stays")
+    func refusedThreads() async {
+        await #expect(processExitsWith: .success) {
+            // Eight threads' stacks of 8 MiB and more do not fit any more.
+            var status = [CChar](repeating: 0, count: 4096)
+            let file = fopen("/proc/self/statm", "r")!
+            fgets(&status, 4096, file)
+            fclose(file)
+            let pages = strtoul(status, nil, 10)
+            var limit = rlimit()
+            getrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit)
+            limit.rlim_cur = pages * 4096 + 100 << 20
+            guard setrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit) == 0 else { exit(2) }
+            do {
+                _ = try WorkerTeam(count: 100)
+                exit(3)
+            } catch {
+                exit("\(error)".contains("hint:") && "\(error)".contains("of 100: ") ? 0 : 4)
+            }
+        }
+    }
+
     @Test("its threads, the caller too, take numbers below the normal range as 0", arguments: [1, 3])
-    func subnormals(threads: Int) {
-        let team = WorkerTeam(count: threads)
+    func subnormals(threads: Int) throws {
+        let team = try WorkerTeam(count: threads)
         let counters = Counters(threads)
         let values = [Float.leastNormalMagnitude, Float.leastNonzeroMagnitude]
         team.run { thread in

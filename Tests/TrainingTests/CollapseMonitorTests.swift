@@ -1,6 +1,5 @@
 import HandData
 import Kernels
-import Networks
 import Testing
 import Training
 
@@ -25,8 +24,7 @@ struct CollapseMonitorTests {
         _ statistics: StepStatistics, inside: CollapseMonitor.Inside? = healthy, head: OutputHead = .linear
     ) -> [String] {
         var monitor = CollapseMonitor()
-        return monitor.warnings(
-            step: 7, statistics: statistics, inside: inside, configuration: NetworkConfiguration(head: head))
+        return monitor.warnings(step: 7, statistics: statistics, inside: inside, head: head)
     }
 
     private func varied(_ sample: Int, _ output: Int) -> Float { 100 + Float(sample * 3 + output) }
@@ -104,11 +102,10 @@ struct CollapseMonitorTests {
         var monitor = CollapseMonitor()
         let collapsed = statistics(head: .relu) { _, _ in 0 }
         let dead = CollapseMonitor.Inside(deadUnitShare: 1, hiddenGradientNorm: 0, deadPooledShare: 1)
-        let configuration = NetworkConfiguration(head: .relu)
-        let first = monitor.warnings(step: 1, statistics: collapsed, inside: dead, configuration: configuration)
+        let first = monitor.warnings(step: 1, statistics: collapsed, inside: dead, head: .relu)
         #expect(first.count == 3, "outputs, units, convolution; no gradient leaves the outputs at all")
         for step in 2..<20 {
-            #expect(monitor.warnings(step: step, statistics: collapsed, inside: dead, configuration: configuration) == [])
+            #expect(monitor.warnings(step: step, statistics: collapsed, inside: dead, head: .relu) == [])
         }
     }
 }

@@ -13,7 +13,7 @@ struct ReplicaCheckTests {
             let parts = [
                 UnsafeBufferPointer(rebasing: values[..<300_000]), UnsafeBufferPointer(rebasing: values[300_000...]),
             ]
-            return ReplicaCheck(parts, team: WorkerTeam(count: threads, spins: 0)).hash()
+            return ReplicaCheck(parts, team: try! WorkerTeam(count: threads, spins: 0)).hash()
         }
     }
 
@@ -48,7 +48,7 @@ struct ReplicaCheckTests {
         var values = (0..<1000).map { Float($0) }
         if communicator.rank == flippedRank { values[500] = Float(bitPattern: values[500].bitPattern ^ 4) }
         return try values.withUnsafeBufferPointer {
-            try ReplicaCheck([$0], team: WorkerTeam(count: 1)).problem(communicator: communicator)
+            try ReplicaCheck([$0], team: try WorkerTeam(count: 1)).problem(communicator: communicator)
         }
     }
 

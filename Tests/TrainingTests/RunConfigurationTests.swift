@@ -1,4 +1,3 @@
-import Foundation
 import HandData
 import Kernels
 import Networks
@@ -26,17 +25,5 @@ struct RunConfigurationTests {
         var configuration = RunConfiguration(preset: .seed)
         configuration.imageSize = text
         #expect(configuration.problem?.contains("--image-size is '\(text)'") == true)
-    }
-
-    @Test func everyKeyIsCodedUnderTheNameOfItsFlag() throws {
-        var configuration = RunConfiguration(preset: .seed)
-        configuration.data = "somewhere"
-        configuration.epochs = 2.5
-        configuration.runDir = "runs/x"
-        configuration.seed = .max
-        let data = try JSONEncoder().encode(configuration)
-        #expect(try JSONDecoder().decode(RunConfiguration.self, from: data) == configuration)
-        let names = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any]).keys
-        #expect(Set(names) == Set(RunConfiguration.CodingKeys.allCases.map(\.rawValue)))
     }
 }

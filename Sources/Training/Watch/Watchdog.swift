@@ -1,5 +1,6 @@
 import Collectives
 import Glibc
+import Telemetry
 import Tensors
 
 /// Sees to it that a run ends rather than hangs: a thread a rank, which looks whether anything advances, on any rank it hears
@@ -20,11 +21,17 @@ final class Watchdog: @unchecked Sendable {
     private let timeout: Double
     /// mpirun or its daemon, which started this process; nil where nobody did who must stay.
     private let launcher: pid_t?
+    /// The process that started this one, as long as it lives.
+    private let parent: pid_t
+    private let supervision: Supervision?
+    /// A run that goes on without its launcher, unseen, may be without progress for so many seconds, or so many times as long as
+    /// it ever was before: a rank of another node may be gone, which mpirun no longer tells.
+    private static let unseenTimeout = (least: 10.0, factor: 3.0)
 
     /// Starts the watch; called by all ranks together.
     /// - Parameter timeout: seconds without progress on any rank; 0: only the launcher's end is watched for.
     /// - Throws: `ThreadError`, `CollectiveError`.
-    static func start(communicator: any Communicator, timeout: Double) throws -> Watchdog {
+    static func start(communicator: any Communicator, timeout: Double, supervision: Supervision?) throws -> Watchdog {
         var generator = SystemRandomNumberGenerator()
         let chosen = try communicator.broadcast(String(UInt64.random(in: 1...UInt64.max >> 1, using: &generator)))
         let token = UInt64(chosen) ?? 1
@@ -35,7 +42,7 @@ final class Watchdog: @unchecked Sendable {
         let watchdog = Watchdog(
             board: board, channel: channel, rank: communicator.rank, hosts: places.map { $0.last ?? "?" },
             nodes: places.map { Int($0[0]) ?? 0 }, timeout: timeout,
-            launcher: communicator.size > 1 ? getppid() : nil)
+            launcher: supervision?.launcher ?? (communicator.size > 1 ? getppid() : nil), supervision: supervision)
         watchdog.enter(.starting, step: 0)
         _ = Unmanaged.passRetained(try ThreadGroup(count: 1) { _ in watchdog.watch() })
         return watchdog
@@ -60,7 +67,7 @@ final class Watchdog: @unchecked Sendable {
 
     private init(
         board: ProgressBoard, channel: ProgressChannel?, rank: Int, hosts: [String], nodes: [Int], timeout: Double,
-        launcher: pid_t?
+        launcher: pid_t?, supervision: Supervision?
     ) {
         self.board = board
         self.channel = channel
@@ -69,6 +76,8 @@ final class Watchdog: @unchecked Sendable {
         self.nodes = nodes
         self.timeout = timeout
         self.launcher = launcher
+        self.supervision = supervision
+        parent = getppid()
     }
 
     // MARK: On the main thread
@@ -85,22 +94,49 @@ final class Watchdog: @unchecked Sendable {
         let interval = timeout > 0 ? min(1, max(0.05, timeout / 10)) : 1
         let ownTimeout = nodes[rank] == nodes[0] ? timeout : timeout + Self.grace
         var detector = StallDetector(timeout: ownTimeout, interval: interval)
+        var longest = 0.0
         var last = Stopwatch.now
         while true {
             usleep(UInt32(interval * 1e6))
             let now = Stopwatch.now
             channel?.exchange()
-            // mpirun's ranks are not told when mpirun is killed, and would keep the run directory's lock.
-            if let launcher, getppid() != launcher {
+            if let supervision, supervision.outlives {
+                // What ended the job may be the death of another rank, which is waited for in vain. mpirun tells of it.
+                if !isWhole { _exit(Self.exitCode) }
+                let limit = max(Self.unseenTimeout.least, Self.unseenTimeout.factor * longest) * board.patience
+                if detector.silence > limit { _exit(Self.exitCode) }
+            } else if let launcher, getppid() != parent || supervision?.isAbandoned == true {
+                // mpirun's ranks are not told when mpirun is killed, and would keep the run directory's lock.
                 end("the launcher (process \(launcher)) has ended; hint: resume with --resume auto")
             }
+            // What stops the process that mpirun started means this one.
+            if supervision != nil, LauncherProcess.isStopped(parent) { kill(getpid(), SIGSTOP) }
             let isStalled = detector.isStalled(
-                progress: board.progress, elapsed: now - last, patience: board.patience)
+                progress: board.progress &+ Outlet.waits, elapsed: now - last, patience: board.patience)
+            if let supervision, !supervision.outlives, board[rank].phase != .starting {
+                longest = max(longest, detector.silence)
+            }
             if isStalled, timeout > 0 {
                 end(stallLine(silence: detector.silence))
             }
             last = now
         }
+    }
+
+    /// Whether all ranks of this node that are not at their end are there.
+    var isWhole: Bool {
+        hosts.indices.allSatisfy { rank in
+            let standing = board[rank]
+            guard nodes[rank] == nodes[self.rank], standing.process > 0, standing.phase != .ending else { return true }
+            return LauncherProcess.isAlive(standing.process)
+        }
+    }
+
+    /// The step at whose end the ranks will stop, if one of them was asked to just now.
+    var stepToStopAfter: Int {
+        let standing = board[rank]
+        // The wishes of a step are agreed upon in its middle.
+        return standing.phase.rawValue > RunPhase.agreeing.rawValue ? standing.step + 1 : standing.step
     }
 
     private func stallLine(silence: Double) -> String {
@@ -118,8 +154,8 @@ final class Watchdog: @unchecked Sendable {
     /// called by the main thread only, and that one hangs. The launcher ends the other ranks when one ends so.
     private func end(_ line: String) -> Never {
         if board.claimSpeech(rank: rank) {
-            let bytes = Array("dtrain: \(line)\n".utf8)
-            _ = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+            Outlet.standardError.write("dtrain: \(line)\n")
+            Outlet.standardError.flush(seconds: 2)
             // The launcher passes the line on before it learns of the end.
             usleep(300_000)
         } else {

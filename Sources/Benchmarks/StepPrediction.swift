@@ -1,0 +1,52 @@
+import Collectives
+import Exchange
+import Kernels
+package import Networks
+package import Optimizers
+import Tensors
+
+/// Predicts a step from this machine's rates, measured in a second or two: alone, and on clusters of such machines.
+package enum StepPrediction {
+    private static let gigabits = [1.0, 10, 100]
+    /// Seconds of the shortest message between nodes; a usual one of Ethernet.
+    private static let latency = 30e-6
+
+    /// - Parameters:
+    ///   - window: the network as one of the question's kind, if it is.
+    ///   - batch: global.
+    /// - Returns: a rank alone first, then the fastest exchange at each link's rate, where there are several ranks.
+    /// - Throws: `ArenaError`, `ThreadError`.
+    package static func make(
+        _ network: NetworkDescription, window: WindowNetwork?, batch: Int, ranks: Int, threads: Int,
+        optimizer: OptimizerConfiguration
+    ) throws -> [NetworkSummary.Prediction] {
+        let alone = NetworkSummary.Prediction.init(gigabits:exchange:seconds:)
+        if let window {
+            let projection = try ProjectionBenchmark(
+                network: window, preset: "", batch: batch, threads: threads, latency: latency
+            ).projection()
+            return [alone(nil, "none", projection.alone)]
+                + (ranks > 1 ? gigabits : []).map { rate in
+                    let best = projection.row(ranks: ranks, gigabits: rate).predictions[0]
+                    return alone(rate, best.kind.rawValue, best.seconds)
+                }
+        }
+        let team = try WorkerTeam(count: threads)
+        let rates = try StoredProbe.measure(network, optimizer: optimizer, shard: batch, team: team) {}
+        func model(_ ranks: Int, _ gigabits: Double) -> StoredCostModel {
+            StoredCostModel(
+                network: network, batch: batch, wireShare: 1, rates: rates,
+                travel: TravelTimes(
+                    shape: RankShape(ranks: ranks, nodes: ranks, threads: threads),
+                    links: .ethernet(gigabits: gigabits, latency: latency)))
+        }
+        let setting = ExchangePlan.Setting(
+            network: network, window: nil, policy: .stored, optimizer: optimizer, wire: .fp32, shard: max(1, batch / ranks))
+        let kinds = ExchangeKind.allCases.filter { $0 != .auto && $0.problem(setting, ranks: ranks) == nil }
+        return [alone(nil, "none", model(1, 1).prediction(.allreduce).compute)]
+            + (ranks > 1 ? gigabits : []).map { rate in
+                let best = model(ranks, rate).predictions(kinds)[0]
+                return alone(rate, best.kind.rawValue, best.seconds)
+            }
+    }
+}

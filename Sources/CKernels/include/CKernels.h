@@ -1,0 +1,74 @@
+#pragma once
+
+// The register blocks of the convolutions, in C for one reason: each is compiled for AVX2 and again for AVX-512 within one
+// program, which Swift cannot do (its -march holds for a module), and each comes in tens of block sizes, which Swift would
+// have to spell out. Vectors are the compiler's own: other processors compile the first set for what they have.
+
+// A convolution's result for a strip of output channels and some rows:
+//   y[r, i, o] (+)= bias[o] + sum over tap, t of x[r·xRow + tap·xTap + i·xStep + t] · w[(tap·run + t)·wStep + o]
+// Each sum starts at 0, in order of (tap, t), one fused multiply-add a term, on every set: they give the same bits.
+typedef struct {
+    const float *x;
+    long xStep, xRow, xTap;
+    const float *w; // floats past `channels` are read, up to `width`
+    long wStep;
+    const float *bias; // (channels) or null
+    float *y;
+    long yStep, yRow;
+    long rows, columns, taps, run;
+    int width;    // channels of the strip as packed: 8, 16 or 32
+    int channels; // channels that exist, at most `width`
+    int accumulates, rectifies;
+} dtrain_convolution_rows;
+
+// A convolution's weight gradient for a strip of output channels and some rows:
+//   g[(tap·run + t)·gStep + o] += sum over r, i of x[r·xRow + tap·xTap + i·xStep + t] · dy[r·dyRow + i·dyStep + o]
+// Each sum starts at 0, in order of (r, i), and is added to g at the end. Where `bias` is not null, it gains the sums of dy.
+typedef struct {
+    const float *x;
+    long xStep, xRow, xTap;
+    const float *dy;
+    long dyStep, dyRow;
+    float *g;
+    long gStep;
+    float *bias;
+    long rows, columns, taps, run;
+    int width, channels; // floats of dy past `channels` are not read
+} dtrain_convolution_gradient;
+
+// The sets of kernels: 3 for x86-64-v3 (AVX2, FMA), 4 for x86-64-v4 (AVX-512).
+void dtrain_convolve_rows_3(const dtrain_convolution_rows *work);
+void dtrain_convolve_rows_4(const dtrain_convolution_rows *work);
+void dtrain_convolve_gradient_3(const dtrain_convolution_gradient *work);
+void dtrain_convolve_gradient_4(const dtrain_convolution_gradient *work);
+
+// Winograd's F(m x m, 3 x 3), m = 2 or 4: tiles of n = m + 2, `tileRows` x `tileColumns` of them, side by side at distance m.
+// The n² places of a tile's transform lie `place` floats apart: (n², tiles, channels). Channels are a multiple of 8.
+typedef struct {
+    int m;
+    const float *image;  // what is transformed: rows `rowStep` floats apart, columns `step`
+    float *result;       // what comes out of the output's transform, laid out alike
+    float *tiles;
+    const float *bias;   // (channels) or null
+    long step, rowStep, place, channels, tileRows, tileColumns;
+    long rows, columns;  // of the result or the gradient, where the last tiles reach beyond
+    int accumulates, rectifies;
+} dtrain_winograd;
+
+// tiles = B^T image B.
+void dtrain_winograd_input_3(const dtrain_winograd *work);
+void dtrain_winograd_input_4(const dtrain_winograd *work);
+// result (+)= A^T tiles A + bias.
+void dtrain_winograd_output_3(const dtrain_winograd *work);
+void dtrain_winograd_output_4(const dtrain_winograd *work);
+// tiles = A image A^T, zeros where the image has ended.
+void dtrain_winograd_gradient_3(const dtrain_winograd *work);
+void dtrain_winograd_gradient_4(const dtrain_winograd *work);
+// u = G g G^T of `count` kernels: g's nine taps `tapStep` floats apart, read backwards where `turned`; kernels `step` apart.
+void dtrain_winograd_weights(int m, const float *w, long tapStep, long step, int turned, int count, float *u, long place);
+// result (9, kernels) = G^T u G of `channels` kernels, a multiple of 8; u is in `tiles` (n², kernels).
+void dtrain_winograd_weights_back_3(const dtrain_winograd *work);
+void dtrain_winograd_weights_back_4(const dtrain_winograd *work);
+
+// Whether this processor has the fourth set's instructions.
+int dtrain_has_set_4(void);

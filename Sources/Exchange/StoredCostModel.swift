@@ -1,0 +1,88 @@
+import Layers
+package import Networks
+import Tensors
+
+/// What a rank computes of a network in what time, with all its threads. Seconds.
+package struct StoredRates: Sendable, Equatable, Codable {
+    /// A sample, forward and backward.
+    package var sample: Double
+    /// Of that, forward.
+    package var forward: Double
+    /// A parameter's update.
+    package var update: Double
+
+    package init(sample: Double, forward: Double, update: Double) {
+        self.sample = sample
+        self.forward = forward
+        self.update = update
+    }
+}
+
+/// Predicts a step of any network whose gradients are stored, with each exchange, from bytes, rates and counts alone.
+package struct StoredCostModel: Sendable {
+    package var network: NetworkDescription
+    /// Global.
+    package var batch: Int
+    package var wireShare: Double
+    package var rates: StoredRates
+    package var travel: TravelTimes
+
+    package init(network: NetworkDescription, batch: Int, wireShare: Double, rates: StoredRates, travel: TravelTimes) {
+        self.network = network
+        self.batch = batch
+        self.wireShare = wireShare
+        self.rates = rates
+        self.travel = travel
+    }
+
+    private var ranks: Double { Double(travel.shape.ranks) }
+    private var shard: Double { Double((batch + travel.shape.ranks - 1) / travel.shape.ranks) }
+    private var others: Double { (ranks - 1) / ranks }
+
+    /// The strategies that are possible, fastest first.
+    package func predictions(_ kinds: [ExchangeKind]) -> [CostModel.Prediction] {
+        kinds.filter { $0 != .auto }.map(prediction).sorted { $0.seconds < $1.seconds }
+    }
+
+    package func prediction(_ kind: ExchangeKind) -> CostModel.Prediction {
+        let declared = network.declarations.filter(\.role.isTrained)
+        let all = declared.reduce(0.0) { $0 + Double($1.count) }
+        let large = declared.filter { $0.role == .weight && $0.count >= LayerParameterDeclaration.largeCount }
+            .reduce(0.0) { $0 + Double($1.count) }
+        let divisible = network.divisible.reduce(0.0) { $0 + Double($1.count) }
+        let travelling = kind == .split ? all - divisible : all
+        let updated = kind == .split ? all - divisible * others : kind == .sharded ? all - large * others : all
+        let gradients = sum(4 * travelling)
+        // Handing weights out is half a sum, after the update.
+        let weights = kind == .sharded ? travel.sum(bytes: 4 * large, messages: 1) / 2 : 0
+        // Activations of divided layers: x there, dx back; y's parts summed, its gradient to all.
+        let activations = kind == .split ? activationSeconds : 0
+        // Batch normalisation: a small sum each way.
+        let statistics = Double(network.batchStatistics) * 2 * travel.sum(bytes: 1024, messages: 1)
+        let compute = shard * rates.sample + updated * rates.update
+        let backward = shard * (rates.sample - rates.forward)
+        let hidden = travel.shape.threads > 1 ? min(gradients, backward / 2) : 0
+        let exchange = gradients + weights + activations + statistics
+        return CostModel.Prediction(
+            kind: kind, seconds: compute + exchange - hidden, compute: compute, exchange: exchange,
+            bytes: 2 * others * 4 * travelling * wireShare + (kind == .split ? activationBytes : 0))
+    }
+
+    private func sum(_ bytes: Double) -> Double {
+        travel.links.bucketSums.map { bytes / $0 } ?? travel.sum(bytes: bytes, messages: bytes / 4e6 + 1, wireShare: wireShare)
+    }
+
+    private var activationSeconds: Double {
+        network.divisible.reduce(0) { sum, declared in
+            let (inputs, outputs) = (Double(declared.shape[0]), Double(declared.shape[1]))
+            return sum + 2 * travel.alltoall(bytes: 4 * shard * inputs)
+                + travel.sum(bytes: 4 * shard * ranks * outputs, messages: 1)
+        }
+    }
+
+    private var activationBytes: Double {
+        network.divisible.reduce(0) { sum, declared in
+            sum + 2 * others * 4 * shard * Double(declared.shape[0]) + 2 * (ranks - 1) * 4 * shard * Double(declared.shape[1])
+        }
+    }
+}

@@ -1,0 +1,23 @@
+import Tensors
+
+/// The centres found in a source's frames, so that each is searched once: (u px, v px, d mm) a sample.
+///
+/// Sendable because entries change under the monitor.
+final class CentreCache: @unchecked Sendable {
+    private let monitor = Monitor()
+    private let centres: UnsafeMutableBufferPointer<SIMD3<Double>>  // (count); NaN: not known
+
+    init(count: Int) {
+        centres = .allocate(capacity: count)
+        centres.initialize(repeating: SIMD3(repeating: .nan))
+    }
+
+    deinit { centres.deallocate() }
+
+    func centre(of sample: Int) -> SIMD3<Double>? {
+        let centre = monitor.withLock { centres[sample] }
+        return centre.x.isNaN ? nil : centre
+    }
+
+    func keep(_ centre: SIMD3<Double>, of sample: Int) { monitor.withLock { centres[sample] = centre } }
+}

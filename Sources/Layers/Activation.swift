@@ -1,0 +1,77 @@
+import Kernels
+import Tensors
+
+/// A function of each value: ReLU, leaky ReLU (slope 0.01 below 0), exp, or none.
+package struct Activation: LayerDescription {
+    package enum Function: String, Sendable, CaseIterable { case relu, leakyRelu = "leaky-relu", exp, linear }
+
+    package static let kind = "activation"
+    package var function = Function.relu
+
+    package init() {}
+    package init(_ function: Function) { self.function = function }
+
+    package static var members: [Member<Activation>] { [.choice("function", \.function)] }
+
+    package func output(of input: Shape) -> Shape { input }
+
+    package func make(_ input: Shape, _ builder: inout LayerBuilder) -> any Layer {
+        ActivationLayer(self, input, &builder)
+    }
+}
+
+private final class ActivationLayer: Layer {
+    private let function: Activation.Function
+    private let count: Int
+    private let needsInputGradient: Bool
+    /// Where y goes; nil: in the place of x.
+    private let output: UnsafeMutablePointer<Float>?
+    /// y, (samples, values).
+    private var y: UnsafeMutablePointer<Float>!
+    let needsOutput: Bool
+
+    init(_ description: Activation, _ input: Shape, _ builder: inout LayerBuilder) {
+        function = description.function
+        count = input.count
+        needsInputGradient = builder.needsInputGradient
+        let isIdentity = function == .linear
+        output = builder.inputIsDisposable || isIdentity ? nil : builder.activation(input)
+        needsOutput = isIdentity ? !builder.inputIsDisposable : true
+    }
+
+    func forward(_ x: UnsafeMutablePointer<Float>, _ pass: Pass) throws -> UnsafeMutablePointer<Float> {
+        y = output ?? x
+        guard function != .linear, let y else { return x }
+        try pass.forEachValue(pass.samples * count) { range in
+            let (x, y) = (x + range.lowerBound, y + range.lowerBound)
+            if x != y { y.update(from: x, count: range.count) }
+            switch function {
+            case .relu: OutputHead.relu.forward(y, count: range.count)
+            case .exp: OutputHead.exp.forward(y, count: range.count)
+            case .leakyRelu: LeakyRectifier.forward(y, count: range.count)
+            case .linear: break
+            }
+        }
+        return y
+    }
+
+    func backward(_ dy: UnsafeMutablePointer<Float>, _ pass: Pass) throws -> UnsafeMutablePointer<Float>? {
+        guard needsInputGradient else {
+            pass.pool.give(dy)
+            return nil
+        }
+        guard function != .linear, let y else { return dy }
+        try pass.forEachValue(pass.samples * count) { range in
+            let (y, dy) = (y + range.lowerBound, dy + range.lowerBound)
+            switch function {
+            case .relu: OutputHead.relu.backward(outputs: y, gradient: dy, count: range.count)
+            case .exp: OutputHead.exp.backward(outputs: y, gradient: dy, count: range.count)
+            case .leakyRelu: LeakyRectifier.backward(outputs: y, gradient: dy, count: range.count)
+            case .linear: break
+            }
+        }
+        return dy
+    }
+
+    func planBackward(_ plan: inout GradientPlan) {}
+}

@@ -1,0 +1,174 @@
+import Tensors
+
+/// Several lists of layers on the same input, their outputs joined: concatenated along the channels, or added.
+package struct Branches: LayerDescription {
+    package enum Join: String, Sendable, CaseIterable { case concatenate, add }
+
+    package static let kind = "branches"
+    package var branches: [[LayerNode]] = []
+    package var join = Join.concatenate
+
+    package init() {}
+    package init(_ branches: [[LayerNode]], join: Join = .concatenate) {
+        self.branches = branches
+        self.join = join
+    }
+
+    package static var members: [Member<Branches>] { [.branches("branches", \.branches), .choice("join", \.join)] }
+
+    static func name(_ number: Int) -> String { "branch\(number + 1)" }
+
+    package func output(of input: Shape) throws(ShapeError) -> Shape {
+        guard !branches.isEmpty else { throw ShapeError("there are no branches; hint: branches: [[...], [...]]") }
+        var shapes: [Shape] = []
+        for (number, nodes) in branches.enumerated() {
+            do { shapes.append(try nodes.output(of: input)) } catch { throw error.inside(Self.name(number), line: nil) }
+        }
+        let first = shapes[0]
+        if join == .add {
+            guard shapes.allSatisfy({ $0 == first }) else {
+                throw ShapeError("branches of \(Self.words(shapes)) cannot be added; hint: equal shapes")
+            }
+            return first
+        }
+        guard shapes.allSatisfy({ $0.height == first.height && $0.width == first.width }) else {
+            throw ShapeError("branches of \(Self.words(shapes)) cannot be concatenated; hint: equal heights and widths")
+        }
+        return Shape(height: first.height, width: first.width, channels: shapes.reduce(0) { $0 + $1.channels })
+    }
+
+    private static func words(_ shapes: [Shape]) -> String { shapes.map(\.description).joined(separator: ", ") }
+
+    package func parameters(of input: Shape) -> [LayerParameterDeclaration] {
+        branches.enumerated().flatMap { number, nodes in
+            nodes.parameters(of: input).map { $0.inside(Self.name(number)) }
+        }
+    }
+
+    package func operations(of input: Shape) -> Double { branches.reduce(0) { $0 + $1.operations(of: input) } }
+
+    package func contents(of input: Shape) -> [LayerList] {
+        branches.enumerated().map { LayerList($1, named: Self.name($0), input: input) }
+    }
+
+    package func make(_ input: Shape, _ builder: inout LayerBuilder) -> any Layer { BranchesLayer(self, input, &builder) }
+}
+
+private final class BranchesLayer: Layer {
+    private let branches: [LayerSequence]
+    private let join: Branches.Join
+    /// Of each branch.
+    private let channels: [Int]
+    private let output: Shape
+    private let inputCount: Int
+    private let y: UnsafeMutablePointer<Float>
+    private let needsInputGradient: Bool
+
+    var contents: [any Layer] { branches }
+
+    init(_ description: Branches, _ input: Shape, _ builder: inout LayerBuilder) {
+        let isDisposable = builder.inputIsDisposable
+        builder.inputIsDisposable = false
+        needsInputGradient = builder.needsInputGradient
+        join = description.join
+        inputCount = input.count
+        channels = description.branches.map { $0.placed(on: input).last?.output.channels ?? input.channels }
+        guard let shape = try? description.output(of: input) else { preconditionFailure("the branches do not fit") }
+        output = shape
+        var made: [LayerSequence] = []
+        for nodes in description.branches { made.append(LayerSequence(nodes, input, &builder)) }
+        branches = made
+        y = builder.activation(output)
+        builder.inputIsDisposable = isDisposable
+    }
+
+    func forward(_ x: UnsafeMutablePointer<Float>, _ pass: Pass) throws -> UnsafeMutablePointer<Float> {
+        var first = 0
+        for (number, branch) in branches.enumerated() {
+            let part = try branch.forward(x, pass)
+            switch join {
+            case .concatenate:
+                try copy(channels[number], at: first, pass) { whole, own, count in
+                    (y + whole).update(from: part + own, count: count)
+                }
+                first += channels[number]
+            case .add:
+                try pass.forEachValue(pass.samples * output.count) { range in
+                    if number == 0 {
+                        (y + range.lowerBound).update(from: part + range.lowerBound, count: range.count)
+                    } else {
+                        for index in range { y[index] += part[index] }
+                    }
+                }
+            }
+        }
+        return y
+    }
+
+    func backward(_ dy: UnsafeMutablePointer<Float>, _ pass: Pass) throws -> UnsafeMutablePointer<Float>? {
+        var sum: UnsafeMutablePointer<Float>?
+        var first = output.channels
+        for (number, branch) in branches.enumerated().reversed() {
+            let part = pass.pool.take()
+            switch join {
+            case .concatenate:
+                first -= channels[number]
+                try copy(channels[number], at: first, pass) { whole, own, count in
+                    (part + own).update(from: dy + whole, count: count)
+                }
+            case .add:
+                try pass.forEachValue(pass.samples * output.count) { range in
+                    (part + range.lowerBound).update(from: dy + range.lowerBound, count: range.count)
+                }
+            }
+            sum = try pass.joined(
+                sum, try branch.backward(part, pass), isNeeded: needsInputGradient, count: pass.samples * inputCount)
+        }
+        pass.pool.give(dy)
+        return sum
+    }
+
+    func planBackward(_ plan: inout GradientPlan) {
+        plan.take()
+        for branch in branches {
+            plan.take()
+            branch.planBackward(&plan)
+            plan.give()
+        }
+        plan.give()
+    }
+
+    /// Calls `body` for the channels of a branch at each position: place in the whole, place in the branch, how many.
+    private func copy(
+        _ channels: Int, at first: Int, _ pass: Pass, _ body: (_ whole: Int, _ own: Int, _ count: Int) -> Void
+    ) throws {
+        let all = output.channels
+        // A vector's positions are its samples.
+        let positions = pass.samples * output.positions
+        let block = max(1, (1 << 14) / all)
+        try pass.forEach((positions + block - 1) / block) { item, _ in
+            for position in item &* block..<min(positions, (item &+ 1) &* block) {
+                body(position &* all &+ first, position &* channels, channels)
+            }
+        }
+    }
+}
+
+extension Pass {
+    /// The sum of two gradients of one input, in one of their buffers; the other goes back to the pool, both if it is not needed.
+    func joined(
+        _ one: UnsafeMutablePointer<Float>?, _ other: UnsafeMutablePointer<Float>?, isNeeded: Bool, count: Int
+    ) throws -> UnsafeMutablePointer<Float>? {
+        guard isNeeded else {
+            if let one { pool.give(one) }
+            if let other { pool.give(other) }
+            return nil
+        }
+        guard let one, let other else { return one ?? other }
+        try forEachValue(count) { range in
+            for index in range { one[index] += other[index] }
+        }
+        pool.give(other)
+        return one
+    }
+}

@@ -1,0 +1,91 @@
+import Tensors
+
+/// Sets values to 0 with a probability, in training (Srivastava et al. 2014). Which ones is a function of (seed, sample's
+/// position in the order, layer), so that any rank, thread or resumed run finds the same.
+package struct Dropout: LayerDescription {
+    package enum Scaling: String, Sendable, CaseIterable {
+        /// What is kept is divided by 1 - rate in training; nothing is done in evaluation.
+        case training
+        /// Nothing is scaled in training; all is multiplied by 1 - rate in evaluation (DeepPrior's form).
+        case evaluation
+    }
+
+    package static let kind = "dropout"
+    package var rate = 0.5
+    package var scaling = Scaling.training
+
+    package init() {}
+    package init(_ rate: Double, scaling: Scaling = .training) {
+        self.rate = rate
+        self.scaling = scaling
+    }
+
+    package static var members: [Member<Dropout>] { [.number("rate", \.rate, 0...0.99), .choice("scaling", \.scaling)] }
+
+    package func output(of input: Shape) -> Shape { input }
+
+    package func make(_ input: Shape, _ builder: inout LayerBuilder) -> any Layer { DropoutLayer(self, input, &builder) }
+}
+
+private final class DropoutLayer: Layer {
+    private let count: Int
+    /// Of 2^32, values below which are dropped.
+    private let limit: UInt64
+    private let trainingFactor, evaluationFactor: Float
+    private let output: UnsafeMutablePointer<Float>?
+    private let stream: UInt64
+    private let needsInputGradient: Bool
+
+    init(_ description: Dropout, _ input: Shape, _ builder: inout LayerBuilder) {
+        count = input.count
+        limit = UInt64(description.rate * 0x1p32)
+        let kept = Float(1 - description.rate)
+        (trainingFactor, evaluationFactor) = description.scaling == .training ? (1 / kept, 1) : (1, kept)
+        output = builder.inputIsDisposable ? nil : builder.activation(input)
+        // Layers are made in the order of the network, on all ranks alike.
+        stream = 0x6472_6F70_0000_0000 | UInt64(builder.layers)
+        needsInputGradient = builder.needsInputGradient
+    }
+
+    func forward(_ x: UnsafeMutablePointer<Float>, _ pass: Pass) throws -> UnsafeMutablePointer<Float> {
+        let y = output ?? x
+        if pass.mode == .evaluation {
+            try pass.forEachValue(pass.samples * count) { range in
+                for index in range { y[index] = x[index] * evaluationFactor }
+            }
+        } else {
+            try mask(from: x, to: y, pass)
+        }
+        return y
+    }
+
+    func backward(_ dy: UnsafeMutablePointer<Float>, _ pass: Pass) throws -> UnsafeMutablePointer<Float>? {
+        guard needsInputGradient else {
+            pass.pool.give(dy)
+            return nil
+        }
+        try mask(from: dy, to: dy, pass)
+        return dy
+    }
+
+    func planBackward(_ plan: inout GradientPlan) {}
+
+    private func mask(from source: UnsafeMutablePointer<Float>, to target: UnsafeMutablePointer<Float>, _ pass: Pass) throws {
+        let random = CounterRandom(seed: pass.seed, stream: stream)
+        let words = UInt64((count + 1) / 2)
+        try pass.forEach(pass.samples) { sample, _ in
+            let (source, target) = (source + sample &* count, target + sample &* count)
+            let first = pass.positions[sample] &* words
+            for pair in 0..<count / 2 {
+                let bits = random.bits(first &+ UInt64(pair))
+                let (one, two) = (bits & 0xFFFF_FFFF, bits &>> 32)
+                target[2 &* pair] = one < limit ? 0 : source[2 &* pair] * trainingFactor
+                target[2 &* pair &+ 1] = two < limit ? 0 : source[2 &* pair &+ 1] * trainingFactor
+            }
+            if count % 2 != 0 {
+                let bits = random.bits(first &+ words &- 1)
+                target[count &- 1] = bits & 0xFFFF_FFFF < limit ? 0 : source[count &- 1] * trainingFactor
+            }
+        }
+    }
+}

@@ -1,0 +1,204 @@
+import Kernels
+import Tensors
+
+/// Joints that learn from each other: features are pooled at each joint by its weights over the map, mixed along the bones by
+/// a graph convolution (Kipf and Welling 2017), and spread over the map again (Fang et al. 2020, JGR-P2O).
+///
+/// Input: (h, w, joints + c): scores of each joint, then features f. With w = softmax of the scores over the positions:
+///
+///     F[j] = sum over p of w[j](p) f(p);   F' = ReLU(A F W);   m(p) = mean over j of w[j](p) F'[j]
+///
+/// A = D^-1/2 (adjacency + 1) D^-1/2. Output: (h, w, joints + c): w, then m.
+package struct JointGraph: LayerDescription {
+    package static let kind = "joint-graph"
+    package var joints = 16
+    /// Pairs of joints, one after the other; empty: the bones of the ICVL hand.
+    package var edges: [Int] = []
+
+    package init() {}
+
+    package static var members: [Member<JointGraph>] {
+        [.integer("joints", \.joints, 1...1024), .integers("edges", \.edges, 0...1023)]
+    }
+
+    /// Palm to each finger's root, middle and tip.
+    private static let hand = [
+        0, 1, 1, 2, 2, 3, 0, 4, 4, 5, 5, 6, 0, 7, 7, 8, 8, 9, 0, 10, 10, 11, 11, 12, 0, 13, 13, 14, 14, 15,
+    ]
+
+    package func output(of input: Shape) throws(ShapeError) -> Shape {
+        guard input.channels > joints else {
+            throw ShapeError("joint-graph takes a score a joint (\(joints)) and features, not \(input); hint: branches before it")
+        }
+        guard input.positions >= joints else {
+            throw ShapeError("joint-graph of \(joints) joints needs a map of as many positions, not \(input); hint: less pooling")
+        }
+        guard !edges.isEmpty || joints == 16 else {
+            throw ShapeError("joint-graph knows the bones of 16 joints, not of \(joints); hint: edges: [0, 1, 1, 2]")
+        }
+        guard edges.count % 2 == 0, edges.allSatisfy({ $0 < joints }) else {
+            throw ShapeError("edges must be pairs of joints below \(joints); hint: edges: [0, 1, 1, 2]")
+        }
+        return input
+    }
+
+    package func parameters(of input: Shape) -> [LayerParameterDeclaration] {
+        let features = input.channels - joints
+        return [
+            LayerParameterDeclaration(
+                "weight", [features, features], role: .weight, initial: .he(inputs: features))
+        ]
+    }
+
+    package func operations(of input: Shape) -> Double {
+        let features = Double(input.channels - joints)
+        return 2 * Double(joints) * features * (2 * Double(input.positions) + features + Double(joints))
+    }
+
+    package func make(_ input: Shape, _ builder: inout LayerBuilder) -> any Layer { JointGraphLayer(self, input, &builder) }
+
+    /// A, (joints, joints).
+    fileprivate var normalizedAdjacency: [Float] {
+        var adjacency = [Float](repeating: 0, count: joints * joints)
+        let edges = edges.isEmpty ? Self.hand : edges
+        for joint in 0..<joints { adjacency[joint * joints + joint] = 1 }
+        for pair in stride(from: 0, to: edges.count, by: 2) {
+            adjacency[edges[pair] * joints + edges[pair + 1]] = 1
+            adjacency[edges[pair + 1] * joints + edges[pair]] = 1
+        }
+        let degrees = (0..<joints).map { adjacency[$0 * joints..<($0 + 1) * joints].reduce(0, +) }
+        for row in 0..<joints {
+            for column in 0..<joints {
+                adjacency[row * joints + column] /= (degrees[row] * degrees[column]).squareRoot()
+            }
+        }
+        return adjacency
+    }
+}
+
+private final class JointGraphLayer: Layer {
+    private let map: Shape
+    private let joints, features: Int
+    private let adjacency: [Float]
+    private let weight: LayerParameter
+    private let y: UnsafeMutablePointer<Float>
+    /// (samples, positions, joints).
+    private let weights: UnsafeMutablePointer<Float>
+    /// (samples, joints, features): A F, F', and the gradient before the ReLU.
+    private let mixed, joined, gradient: UnsafeMutablePointer<Float>
+    private let needsInputGradient: Bool
+    private var x: UnsafeMutablePointer<Float>!
+
+    init(_ description: JointGraph, _ input: Shape, _ builder: inout LayerBuilder) {
+        map = input
+        joints = description.joints
+        features = input.channels - joints
+        adjacency = description.normalizedAdjacency
+        weight = builder.parameter()
+        y = builder.activation(input)
+        weights = builder.carver.floats(builder.samples * input.positions * joints)
+        mixed = builder.carver.floats(builder.samples * joints * features)
+        joined = builder.carver.floats(builder.samples * joints * features)
+        gradient = builder.carver.floats(builder.samples * joints * features)
+        builder.needScratch(joints * features + 2 * joints)
+        needsInputGradient = builder.needsInputGradient
+    }
+
+    /// All products here are of one sample, so their bits are its own.
+    func forward(_ x: UnsafeMutablePointer<Float>, _ pass: Pass) throws -> UnsafeMutablePointer<Float> {
+        self.x = x
+        let (all, positions) = (map.channels, map.positions)
+        try pass.forEach(pass.samples) { sample, thread in
+            let (x, y) = (x + sample &* map.count, y + sample &* map.count)
+            let weights = weights + sample &* positions &* joints
+            let (mixed, joined) = (mixed + sample &* joints &* features, joined + sample &* joints &* features)
+            let scratch = pass.scratch(thread)
+            MapSoftmax.forward(
+                scores: x, stride: all, positions: positions, channels: joints, weights: weights, scratch: scratch)
+            // F = w^T f, (joints, features).
+            BLAS.gemm(
+                transposeA: true, m: joints, n: features, k: positions, a: weights, strideA: joints, b: x + joints, strideB: all,
+                beta: 0, c: scratch, strideC: features)
+            adjacency.withUnsafeBufferPointer {
+                BLAS.gemm(
+                    m: joints, n: features, k: joints, a: $0.baseAddress!, strideA: joints, b: scratch, strideB: features,
+                    beta: 0, c: mixed, strideC: features)
+            }
+            BLAS.gemm(
+                m: joints, n: features, k: features, a: mixed, strideA: features, b: weight.values, strideB: features,
+                beta: 0, c: joined, strideC: features)
+            OutputHead.relu.forward(joined, count: joints &* features)
+            BLAS.gemm(
+                m: positions, n: features, k: joints, a: weights, strideA: joints, b: joined, strideB: features, beta: 0,
+                c: y + joints, strideC: all)
+            let share = 1 / Float(joints)
+            for position in 0..<positions {
+                let row = y + position &* all
+                row.update(from: weights + position &* joints, count: joints)
+                for index in joints..<all { row[index] *= share }
+            }
+        }
+        return y
+    }
+
+    func backward(_ dy: UnsafeMutablePointer<Float>, _ pass: Pass) throws -> UnsafeMutablePointer<Float>? {
+        let (all, positions) = (map.channels, map.positions)
+        let dx = needsInputGradient ? pass.pool.take() : nil
+        try pass.forEach(pass.samples) { sample, thread in
+            let (x, dy) = (x + sample &* map.count, dy + sample &* map.count)
+            let weights = weights + sample &* positions &* joints
+            let (joined, gradient) = (joined + sample &* joints &* features, gradient + sample &* joints &* features)
+            let scratch = pass.scratch(thread)
+            // dm becomes that of the sum instead of the mean.
+            let share = 1 / Float(joints)
+            for position in 0..<positions {
+                let row = dy + position &* all
+                for index in joints..<all { row[index] *= share }
+            }
+            // dF' = w^T dm, then before the ReLU.
+            BLAS.gemm(
+                transposeA: true, m: joints, n: features, k: positions, a: weights, strideA: joints, b: dy + joints,
+                strideB: all, beta: 0, c: gradient, strideC: features)
+            OutputHead.relu.backward(outputs: joined, gradient: gradient, count: joints &* features)
+            guard let dx = dx.map({ $0 + sample &* map.count }) else { return }
+            // Of w, through m and as an output: dw = dm F'^T + dw.
+            BLAS.gemm(
+                transposeB: true, m: positions, n: joints, k: features, a: dy + joints, strideA: all, b: joined,
+                strideB: features, beta: 0, c: dx, strideC: all)
+            // dF = A^T (dG W^T); A is symmetric. In the place of df first, which is written last.
+            let room = dx + joints
+            BLAS.gemm(
+                transposeB: true, m: joints, n: features, k: features, a: gradient, strideA: features, b: weight.values,
+                strideB: features, beta: 0, c: room, strideC: all)
+            adjacency.withUnsafeBufferPointer {
+                BLAS.gemm(
+                    m: joints, n: features, k: joints, a: $0.baseAddress!, strideA: joints, b: room, strideB: all, beta: 0,
+                    c: scratch, strideC: features)
+            }
+            for position in 0..<positions {
+                let (target, source) = (dx + position &* all, dy + position &* all)
+                for joint in 0..<joints { target[joint] += source[joint] }
+            }
+            // Through F: dw += f dF^T; df = w dF.
+            BLAS.gemm(
+                transposeB: true, m: positions, n: joints, k: features, a: x + joints, strideA: all, b: scratch,
+                strideB: features, beta: 1, c: dx, strideC: all)
+            BLAS.gemm(
+                m: positions, n: features, k: joints, a: weights, strideA: joints, b: scratch, strideB: features, beta: 0,
+                c: dx + joints, strideC: all)
+            MapSoftmax.backward(
+                weights: weights, positions: positions, channels: joints, gradient: dx, stride: all,
+                scratch: scratch + joints &* features)
+        }
+        if pass.samples > 0 {
+            Kernels.Dense.weightGradient(
+                x: mixed, dy: gradient, rows: 0..<features, samples: pass.samples * joints, inputs: features,
+                outputs: features, gradient: weight.gradient)
+        } else {
+            weight.gradient.update(repeating: 0, count: weight.count)
+        }
+        try pass.finished(weight)
+        pass.pool.give(dy)
+        return dx
+    }
+}

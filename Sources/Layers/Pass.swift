@@ -1,0 +1,95 @@
+package import Collectives
+package import Tensors
+
+/// What is the same for all layers in one forward pass and the backward pass after it.
+package final class Pass {
+    package enum Mode: Sendable {
+        /// Batch statistics, dropout; outputs are kept for the backward pass.
+        case training
+        /// A sample's outputs are a function of the sample and the weights alone.
+        case evaluation
+    }
+
+    package let team: WorkerTeam
+    package let communicator: any Communicator
+    package var mode = Mode.training
+    /// Whether the forward pass is of another micro-batch of the same step.
+    package var continuesStep = false
+    /// Samples of this rank in this pass.
+    package var samples = 0
+    /// Where each sample stands in the endless order of samples, which tells epoch and place: what dropout is a function of.
+    package var positions = UnsafeBufferPointer<UInt64>(start: nil, count: 0)
+    /// The run's seed.
+    package var seed: UInt64 = 0
+    /// The network's input, (samples, height, width, channels).
+    package var input: UnsafePointer<Float>!
+    package let inputShape: Shape
+    /// Changes whenever weights do: what was made from them is made anew then.
+    package var weightsVersion = 1
+    /// What becomes of gradients; nil in a pass that is not followed by a backward pass.
+    package var sink: (any GradientSink)?
+    package var pool = GradientPool([])
+    /// Adds the gradient of the loss of output `number` to `gradient`, (samples, outputs). Given by the network.
+    package var addLossGradient: (_ number: Int, _ gradient: UnsafeMutablePointer<Float>) -> Void = { _, _ in }
+    /// Outputs of the last forward pass, intermediate ones first, each (samples, outputs).
+    package var intermediateOutputs: [UnsafeMutablePointer<Float>] = []
+    /// Seconds of each leaf layer, by its number.
+    package var times: LayerTimes
+
+    private let scratches: [UnsafeMutablePointer<Float>]
+    /// Room that a layer may use within one call of `forward` or `backward`: as many floats as the layers asked for at most.
+    package let workspace: UnsafeMutablePointer<Float>
+
+    package init(
+        team: WorkerTeam, communicator: any Communicator, inputShape: Shape, scratches: [UnsafeMutablePointer<Float>],
+        workspace: UnsafeMutablePointer<Float>, layers: Int
+    ) {
+        self.team = team
+        self.communicator = communicator
+        self.inputShape = inputShape
+        self.scratches = scratches
+        self.workspace = workspace
+        times = LayerTimes(layers: layers)
+    }
+
+    /// A thread's own room.
+    package func scratch(_ thread: Int) -> UnsafeMutablePointer<Float> { scratches[thread] }
+
+    /// Runs independent items on the team; in a backward pass beside what the sink has to do meanwhile.
+    package func forEach(_ items: Int, _ body: (_ item: Int, _ thread: Int) -> Void) throws {
+        if let sink { try sink.forEach(items, on: team, body) } else { team.forEach(items, body) }
+    }
+
+    /// Values of an item of `forEachValue`.
+    private static let block = 1 << 14
+
+    /// Runs `body` for blocks of 0..<count: for what is done value by value.
+    package func forEachValue(_ count: Int, _ body: (Range<Int>) -> Void) throws {
+        try forEach((count + Self.block - 1) / Self.block) { item, _ in
+            body(item &* Self.block..<min(count, (item &+ 1) &* Self.block))
+        }
+    }
+
+    /// The gradient of a parameter is written.
+    package func finished(_ parameter: LayerParameter) throws { try sink?.gradientFinished(parameter.parameter) }
+}
+
+/// Seconds spent in each leaf layer, forward and backward, added up until reset.
+package struct LayerTimes: Sendable {
+    package private(set) var forward: [Double]
+    package private(set) var backward: [Double]
+    /// What seconds are read from.
+    package var clock: @Sendable () -> Double = { Stopwatch.now }
+
+    package init(layers: Int) {
+        forward = Array(repeating: 0, count: layers)
+        backward = forward
+    }
+
+    package mutating func reset() {
+        for index in forward.indices { (forward[index], backward[index]) = (0, 0) }
+    }
+
+    package mutating func addForward(_ layer: Int, since start: Double) { forward[layer] += clock() - start }
+    package mutating func addBackward(_ layer: Int, since start: Double) { backward[layer] += clock() - start }
+}

@@ -1,0 +1,83 @@
+package import Kernels
+import Tensors
+
+/// The question's first layers as one: 5x5 convolution to 8 channels, ReLU, max pool, fully connected, ReLU.
+///
+/// They are one layer because most windows of a depth frame see background alone: their products are left out by an identity, and
+/// the fully connected layer's gradient is never held whole.
+package struct WindowStem: LayerDescription {
+    package static let kind = "window-stem"
+    /// Pooling window and stride, 2 or 4.
+    package var pool = 2
+    /// Units of the fully connected layer.
+    package var units = 1024
+    package var initial = Initial.he
+    package var initialBias = 0.0
+    /// Which routines compute the fully connected layer's products.
+    package var kernels = DenseKernels.auto
+
+    package init() {}
+    package init(
+        pool: Int, units: Int, initial: Initial = .he, initialBias: Double = 0, kernels: DenseKernels = .auto
+    ) {
+        self.pool = pool
+        self.units = units
+        self.initial = initial
+        self.initialBias = initialBias
+        self.kernels = kernels
+    }
+
+    package static var members: [Member<WindowStem>] {
+        [
+            .integer("pool", \.pool), .integer("units", \.units), .initial("initial", \.initial),
+            .number("initial-bias", \.initialBias, -1e6...1e6), .choice("kernels", \.kernels),
+        ]
+    }
+
+    package func output(of input: Shape) throws(ShapeError) -> Shape {
+        guard input.channels == 1 else { throw ShapeError("window-stem takes one channel, not \(input); hint: put it first") }
+        guard pool == 2 || pool == 4 else { throw ShapeError("the pooling window is \(pool); hint: pool 2 or 4") }
+        guard input.height >= pool, input.width >= pool, input.height % pool == 0, input.width % pool == 0 else {
+            throw ShapeError(
+                "an image of \(input.width)x\(input.height) pixels does not divide into \(pool)x\(pool) windows; "
+                    + "hint: another pool, or an image size that is a multiple of it")
+        }
+        return Shape(vector: units)
+    }
+
+    /// Inputs of the fully connected layer: pooled rows x columns x 8 channels.
+    package func flattened(of input: Shape) -> Int {
+        input.height / pool * (input.width / pool) * ConvolutionPool.channels
+    }
+
+    /// How the pooling windows are cut into blocks.
+    package func windowBlocks(of input: Shape) -> WindowBlocks {
+        WindowBlocks(rows: input.height / pool, columns: input.width / pool)
+    }
+
+    package func parameters(of input: Shape) -> [LayerParameterDeclaration] {
+        let (channels, flattened) = (ConvolutionPool.channels, flattened(of: input))
+        let bias = InitialDistribution.constant(Float(initialBias))
+        return [
+            LayerParameterDeclaration(
+                "conv1.weight", [5, 5, 1, channels], role: .weight, initial: initial.distribution(inputs: 25, outputs: channels)),
+            LayerParameterDeclaration("conv1.bias", [channels], role: .bias, initial: bias),
+            LayerParameterDeclaration(
+                "fc1.weight", [flattened, units], role: .weight,
+                initial: initial.distribution(inputs: flattened, outputs: units), isTiled: true),
+            LayerParameterDeclaration("fc1.bias", [units], role: .bias, initial: bias),
+        ]
+    }
+
+    package func operations(of input: Shape) -> Double {
+        2 * Double(ConvolutionPool.weightCount * input.positions) + 2 * Double(flattened(of: input) * units)
+    }
+
+    package func make(_ input: Shape, _ builder: inout LayerBuilder) -> any Layer { WindowStemLayer(self, input, &builder) }
+
+    /// Floats of a weight tile: with its gradient it stays in a 1 MiB level-2 cache.
+    package static let tileFloats = 1 << 17
+
+    /// Above this share of active windows the dense kernels are faster.
+    package static let sparseLimit = 0.5
+}

@@ -1,0 +1,65 @@
+import Networks
+package import Optimizers
+
+/// The settings of one component, under one heading of the help.
+package protocol SettingSection: Sendable {
+    static var title: String { get }
+    static var settings: [Setting] { get }
+}
+
+/// The table of all settings. A new one is a row in its section (`SettingsTable.swift`) and a property of `RunConfiguration`.
+package enum Settings {
+    package static let sections: [any SettingSection.Type] = [
+        DataSection.self, NetworkSection.self, CropSection.self, TrainingSection.self, RanksSection.self, RunDirectorySection.self,
+        SafetySection.self,
+    ]
+
+    /// In the order of the help and of `config.yaml`.
+    package static let all = sections.flatMap { $0.settings }
+
+    private static let byName = Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })
+
+    package static subscript(name: String) -> Setting? { byName[name] }
+
+    /// What `--allow-change` may name.
+    package static let changeable = all.filter { $0.resuming == .allowed || $0.resuming == .contents }.map(\.name).sorted()
+
+    /// The preset a text names.
+    /// - Throws: `SettingError`.
+    package static func preset(_ text: String) throws(SettingError) -> Preset {
+        var configuration = RunConfiguration(preset: .seed)
+        try byName["preset"]!.set(text, in: &configuration)
+        return configuration.preset
+    }
+
+    /// Sets what a command line gives, by the settings' names.
+    ///
+    /// A setting takes the place of its rival, which preset or file may have given.
+    /// - Throws: `SettingError`, also where two settings are given that say the same.
+    package static func apply(_ given: [String: String], to configuration: inout RunConfiguration) throws(SettingError) {
+        for setting in all {
+            guard let text = given[setting.name] else { continue }
+            if let rival = setting.rival {
+                guard given[rival] == nil else {
+                    throw SettingError(
+                        description: "--\(setting.name) and --\(rival) say the same in two ways; hint: give one of them")
+                }
+                _ = byName[rival]!.remove(in: &configuration)
+            }
+            try setting.set(text, in: &configuration)
+        }
+    }
+}
+
+extension RunConfiguration {
+    /// What is wrong with the values by themselves, in one line that names a flag; nil when nothing is.
+    package var problem: String? {
+        for setting in Settings.all {
+            if let problem = setting.problem(in: self) { return problem }
+        }
+        if let problem = optimizer.problem { return problem }
+        // Networks of crops take frames of any size.
+        guard model.networkFile == nil, preset.architecture == nil, data == nil, let extent = imageExtent else { return nil }
+        return network(width: extent.width, height: extent.height).problem
+    }
+}

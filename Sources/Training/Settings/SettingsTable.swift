@@ -1,0 +1,203 @@
+import Optimizers
+
+/// More steps than any run takes; products with it stay exact.
+private let mostSteps = 1_000_000_000_000
+
+// The upper ends of ranges are far beyond any use; below them no count of bytes overflows before it meets the memory check.
+
+package enum DataSection: SettingSection {
+    package static let title = "DATA"
+    package static let settings: [Setting] = [
+        .optionalText(
+            "data", \.data, "directory",
+            help: "Root of an ICVL data set (Training/, Testing/). Without it: synthetic hands, in memory."
+        ).resuming(.contents).ranks(.ownIfGiven),
+        .choice("rotations", \.rotations, help: "ICVL's rotated copies of the training frames."),
+        .choice(
+            "on-bad-sample", \.onBadSample,
+            help: "A sample that cannot be read: stop the run, or skip it on all ranks and count it."
+        ).resuming(.allowed),
+        .integer("synthetic-frames", \.syntheticFrames, 1...10_000_000, help: "Synthetic training frames."),
+        .integer("synthetic-test-frames", \.syntheticTestFrames, 1...10_000_000, help: "Synthetic held-out frames."),
+        .text("image-size", \.imageSize, "WIDTHxHEIGHT", help: "Size of synthetic frames; must divide by --pool.")
+            .checked {
+                $0.imageExtent == nil ? "--image-size is '\($0.imageSize)'; hint: WIDTHxHEIGHT, for example 320x240" : nil
+            },
+        .choice("input", \.input, help: "Depth as input: nearness from 0 to 2 with background 0, or the millimetres themselves.")
+            .resuming(.fixed),
+        .integer("cache", \.cache, 0...1_000_000_000, "MiB", help: "Memory for decoded frames, of each rank; 0: none.")
+            .ranks(.own),
+    ]
+}
+
+package enum NetworkSection: SettingSection {
+    package static let title = "NETWORK"
+    package static let settings: [Setting] = [
+        .choice(
+            "preset", \.preset,
+            help: """
+                Defaults of all settings: the question's network, cured; its program as it was, which collapses; 4x4 pooling; and \
+                networks of crops: DeepPrior, REN, dense joint maps (JGR-P2O), dtrain's own.
+                """
+        ).defaultText("seed"),
+        .optionalText(
+            "network", \.model.networkFile, "file", help: "A YAML file with a network of your own (Docs/networks.md), instead of the preset's."
+        ),
+        .value(
+            "loss", \.model.loss, "loss", form: "preset, mse, smooth-l1:SIGMA, huber:DELTA",
+            help: "How outputs are compared with labels: as the network has it, mean squared error, smooth L1, or Huber's."
+        ).resuming(.allowed),
+        .choice(
+            "output", \.output,
+            help: "What the last layer's values become. ReLU can die (Docs/why-zero.md); exp needs --learning-rate 1e-5."
+        ).resuming(.fixed),
+        .integer("pool", \.pool, of: [2, 4], help: "Max pooling window: 153,600 or 38,400 inputs of FC1.").resuming(.fixed),
+        .integer("hidden", \.hidden, 1...1_000_000, help: "Units of FC1.").resuming(.fixed),
+        .choice(
+            "initial-values", \.initialValues, help: "He's, with biases 0; or of standard deviation 0.1, with biases 0.1."),
+        .choice(
+            "output-bias", \.outputBias, help: "The last bias begins at the mean of the training labels, or as the other biases."),
+    ]
+}
+
+package enum CropSection: SettingSection {
+    package static let title = "CROPS"
+    package static let settings: [Setting] = [
+        .number(
+            "cube", \.model.crop.cube, hint: "an edge in mm from 50 to 1000, such as 250", where: { $0 >= 50 && $0 <= 1000 },
+            help: "Edge of the cube around the hand that a network of crops sees, mm."
+        ).resuming(.fixed),
+        .integer(
+            "crop-size", \.model.crop.size, 0...1024, "pixels", help: "Rows and columns of the crop; 0: as the network was designed."
+        ).resuming(.fixed),
+        .value(
+            "augment", \.model.crop.augmentation, "amounts",
+            form: "none, icvl, strong, or amounts such as jitter=10,rotation=180,scale=0.1",
+            help: "How crops of training frames are varied: centre, rotation in the picture, scale, noise, dropped pixels, holes."
+        ).resuming(.allowed),
+    ]
+}
+
+package enum TrainingSection: SettingSection {
+    package static let title = "TRAINING"
+    package static let settings: [Setting] = [
+        .integer(
+            "steps", \.steps, 1...mostSteps, help: "The step to train to; a resumed run counts the steps it has."
+        ).instead(of: "epochs"),
+        .optionalNumber(
+            "epochs", \.epochs, hint: "a positive number such as 10 or 0.5, at most 1e9", where: { $0 > 0 && $0 <= 1e9 },
+            help: "Passes over the training samples, instead of --steps."),
+        .integer(
+            "batch-size", \.batchSize, 1...100_000_000,
+            help: "Samples a step, over all ranks together: at least as many as ranks."
+        ).resuming(.allowed),
+        .number(
+            "learning-rate", \.learningRate, hint: "a small positive number such as 1e-4", where: { $0 > 0 && $0.isFinite },
+            help: "The learning rate that the schedule's factors multiply."
+        ).resuming(.allowed),
+        .choice("optimizer", \.model.optimizer.kind, help: "The rule that updates the weights.").resuming(.fixed),
+        .number(
+            "momentum", \.model.optimizer.momentum, hint: "a number from 0 to below 1 such as 0.9", where: { $0 >= 0 && $0 < 1 },
+            help: "Of sgd: share of the old direction; 0: none is kept."
+        ).resuming(.fixed),
+        .flag("nesterov", \.model.optimizer.nesterov, help: "Of sgd: Nesterov's momentum.").resuming(.fixed),
+        .optionalNumber(
+            "weight-decay", \.model.weightDecay, hint: "0, or a small positive number such as 5e-4",
+            where: { $0 >= 0 && $0.isFinite }, help: "Of weights, not of biases and normalisations; adamw has 0.01 by itself, the others none."
+        ).resuming(.allowed),
+        .number(
+            "bias-rate-multiplier", \.model.optimizer.biasRateMultiplier, hint: "1, or 2 for biases that learn twice as fast",
+            where: { $0 >= 0 && $0.isFinite }, help: "Multiplies the learning rate of biases."
+        ).resuming(.allowed),
+        .value(
+            "schedule", \.model.schedule, "schedule",
+            form: "constant, cosine, steps:every=40000,factor=0.1, exponential:factor=0.96, inverse:k=0.2; with warmup=500 or 1epochs",
+            help: "How the learning rate goes over the run."
+        ).resuming(.allowed),
+        .value(
+            "clip", \.model.clipping, "limit", form: "none, norm:LIMIT, value:LIMIT",
+            help: "Scale all gradients down to a norm, or limit each of them."
+        ).resuming(.allowed),
+        .integer(
+            "accumulate", \.model.accumulate, 1...10_000, "n",
+            help: "Batches whose gradients are added up before an update: the same as a batch so many times as large."
+        ).resuming(.allowed),
+        .optionalNumber(
+            "ema", \.model.averagingDecay, hint: "a number between 0 and 1 such as 0.999", where: { $0 > 0 && $0 < 1 },
+            help: "Validate, and choose the best, with an average of the weights; the old average's share in it."
+        ).resuming(.fixed),
+        .choice(
+            "update", \.model.update,
+            help: """
+                When weights change: tile by tile in the backward pass, at once when all gradients are there, or the one that fits.
+                """),
+        .integer(
+            "seed", \.seed, 0...UInt64.max,
+            help: "Of initial values, sample order and synthetic hands: the same for every number of ranks."
+        ).resuming(.allowed),
+        .choice(
+            "on-nonfinite", \.onNonfinite,
+            help: "A loss or gradient that is not finite: stop the run, or skip the step's update on all ranks."),
+    ]
+}
+
+package enum RanksSection: SettingSection {
+    package static let title = "RANKS"
+    package static let settings: [Setting] = [
+        .integer(
+            "threads", \.threads, 0...1024, help: "Threads a rank; 0: the processors allowed on the node / the ranks on it."
+        ).ranks(.own),
+        .choice(
+            "exchange", \.exchange,
+            help: """
+                How ranks agree on the update: gradients averaged; the same with the large layer's moments divided by the ranks; \
+                the large layer itself divided, so that activations travel instead; or what a cost model finds the fastest here.
+                """),
+        .choice("wire", \.wire, help: "How gradients travel: bf16 is half the bytes, rounded to 8 bits; sums are in fp32."),
+    ]
+}
+
+package enum RunDirectorySection: SettingSection {
+    package static let title = "RUN DIRECTORY"
+    package static let settings: [Setting] = [
+        .optionalText("run-dir", \.runDir, "directory", help: "Where the run writes.").defaultText("runs/TIME-PRESET"),
+        .text(
+            "resume", \.resume, "never|auto|checkpoint",
+            help: "auto: go on from the newest good checkpoint in --run-dir, if there is one; or a checkpoint's path."),
+        .value(
+            "allow-change", \.allowChange, "names", form: "names with commas between, none",
+            help: "What a resumed run may have otherwise: \(Settings.changeable.joined(separator: ", ")), with commas; or none."),
+        .integer(
+            "checkpoint-every", \.checkpointEvery, 1...mostSteps, "steps",
+            help: "Steps between checkpoints; one is always written at the end."),
+        .integer(
+            "keep-checkpoints", \.keepCheckpoints, 1...1_000_000, help: "Newest checkpoints that are kept, besides the best."),
+        .flag(
+            "save-initial", \.saveInitial,
+            help: "Also write the checkpoint of step 0, so that another program can start from the same weights."),
+        .integer(
+            "log-every", \.logEvery, 1...mostSteps, "steps",
+            help: "Steps between lines of metrics.jsonl; the first and the last are always logged."),
+        .integer(
+            "validate-every", \.validateEvery, 1...mostSteps, "steps",
+            help: "Steps between validations on held-out frames; one is always made at the end."),
+        .integer(
+            "validate-frames", \.validateFrames, 0...mostSteps,
+            help: "Held-out frames a validation uses, from the first; 0: all."),
+    ]
+}
+
+package enum SafetySection: SettingSection {
+    package static let title = "SAFETY"
+    package static let settings: [Setting] = [
+        .value(
+            "time-limit", \.timeLimit, "time", form: "seconds, 10m, 2h, 1h30m, HH:MM:SS, none",
+            help: "Save and stop after so long, with exit code 75 if steps are left: SECONDS, 10m, 2h, 1h30m, HH:MM:SS, or none."),
+        .integer(
+            "stall-timeout", \.stallTimeout, 0...1_000_000, "seconds",
+            help: "Seconds without progress on any rank that end the run with exit code 70, naming each rank's phase; 0: never."),
+        .integer(
+            "verify-every", \.verifyEvery, 0...mostSteps, "steps",
+            help: "Steps between comparisons of the ranks' weights, also made before a checkpoint; 0: none."),
+    ]
+}

@@ -1,0 +1,103 @@
+import ArgumentParser
+import Benchmarks
+import Foundation
+import Networks
+import Optimizers
+import Tensors
+import Training
+
+/// Tells what a network is and takes, without training and without MPI.
+struct DescribeCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "describe",
+        abstract: "Print a network's layers, parameters, operations, memory, traffic and predicted step, before anything runs.",
+        discussion: """
+            EXAMPLES
+              dtrain describe --preset dense --ranks 8
+              dtrain describe --network Docs/examples/tiny.yaml --batch-size 32 --json
+            """)
+
+    @Option(help: "The preset whose network and recipe are meant.")
+    var preset: Preset = .seed
+
+    @Option(help: ArgumentHelp("File of a network of your own.", valueName: "file"))
+    var network: String?
+
+    @Option(help: ArgumentHelp("Size of whole frames (default: 320x240).", valueName: "WIDTHxHEIGHT"))
+    var imageSize: String?
+
+    @Option(help: "Rows and columns of a network's crop (default: as it was designed).")
+    var cropSize: Int?
+
+    @Option(help: "Ranks that train together.")
+    var ranks = 1
+
+    @Option(help: "Global batch size (default: the preset's).")
+    var batchSize: Int?
+
+    @Option(help: "Threads of a rank (default: all processors).")
+    var threads: Int?
+
+    @Flag(help: "Leave out the predicted step, which takes a second or two to measure.")
+    var noPrediction = false
+
+    @Flag(help: "As JSON.")
+    var json = false
+
+    func validate() throws {
+        if network != nil && (imageSize != nil || cropSize != nil) {
+            throw ValidationError("the file's input: tells the size of a network of your own; hint: leave --image-size and --crop-size out")
+        }
+        for (name, value, limit) in [("ranks", ranks, 65_536), ("batch-size", batchSize ?? 1, 1 << 20), ("threads", threads ?? 1, 1024)]
+        where !(1...limit).contains(value) {
+            throw ValidationError("--\(name) is \(value); hint: 1 to \(limit)")
+        }
+        if let problem = configuration.problem { throw ValidationError(problem) }
+        guard (batchSize ?? configuration.batchSize) >= ranks else {
+            throw ValidationError("a global batch of \(configuration.batchSize) is smaller than \(ranks) ranks; hint: --batch-size \(ranks) or more")
+        }
+        _ = try model()
+    }
+
+    private var configuration: RunConfiguration {
+        var configuration = RunConfiguration(preset: preset)
+        configuration.model.networkFile = network
+        if let imageSize { configuration.imageSize = imageSize }
+        if let cropSize { configuration.model.crop.size = cropSize }
+        if let batchSize { configuration.batchSize = batchSize }
+        return configuration
+    }
+
+    private func model() throws -> RunModel {
+        let extent = configuration.imageExtent ?? (320, 240)
+        do {
+            return try RunModel(configuration, width: extent.width, height: extent.height)
+        } catch let failure as TrainingFailure {
+            throw ValidationError(failure.lines.joined(separator: " "))
+        }
+    }
+
+    func run() throws {
+        let (model, configuration) = (try model(), configuration)
+        let threads = threads ?? Processors.allowed().count
+        let isStored = model.window == nil
+        let predictions =
+            noPrediction
+            ? []
+            : try measured {
+                try StepPrediction.make(
+                    model.description, window: model.window, batch: configuration.batchSize, ranks: ranks, threads: threads,
+                    optimizer: configuration.optimizer)
+            }
+        let summary = NetworkSummary(
+            model.description, name: model.name,
+            run: NetworkSummary.Run(
+                ranks: ranks, batch: configuration.batchSize, threads: threads,
+                stateValues: configuration.optimizer.stateNames.count, storesGradients: isStored),
+            predictions: predictions)
+        guard json else { return CommandRunner.say(summary.table) }
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        CommandRunner.say(String(decoding: try encoder.encode(summary), as: UTF8.self))
+    }
+}

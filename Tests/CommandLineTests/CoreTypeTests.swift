@@ -1,0 +1,26 @@
+import TestSupport
+import Testing
+
+extension CommandLineTests {
+    /// OPENBLAS_CORETYPE of another processor, as a module on a mixed cluster may set it.
+    @Suite struct CoreTypeTests {
+        private let folder = try! TestFolder()
+
+        /// Names that no processor of x86-64-v3 or later can run, and names it may.
+        @Test(arguments: ["Opteron", "Excavator", "SkylakeX", "Cooperlake", "Haswell", "Foo"])
+        func kernelsThatTheProcessorLacksAreRefusedInOneLine(name: String) throws {
+            let outcome = try Dtrain.run(
+                Dtrain.small + ["--steps", "2", "--run-dir", folder("run")], environment: ["OPENBLAS_CORETYPE": name])
+            let lines = outcome.stderr.split(separator: "\n")
+            #expect(lines.count <= 1, "\(outcome)")
+            if outcome.status != 0 {
+                #expect(outcome.status == 1 && lines.first?.hasPrefix("dtrain: OPENBLAS_CORETYPE=\(name) asks for") == true)
+                #expect(lines.first?.contains("hint: unset OPENBLAS_CORETYPE") == true)
+            } else if let line = lines.first {
+                #expect(line.hasPrefix("dtrain: note: OPENBLAS_CORETYPE=\(name) is not a core"))
+            }
+            // OpenBLAS takes no name that it does not know.
+            if name == "Foo" { #expect(outcome.status == 0 && lines.count == 1, "\(outcome)") }
+        }
+    }
+}

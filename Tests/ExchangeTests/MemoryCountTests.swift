@@ -1,0 +1,62 @@
+import Collectives
+import Exchange
+import Layers
+import Networks
+import Optimizers
+import Tensors
+import Testing
+
+/// The memory that a rank asks for beforehand is what network, optimiser and exchange take, to the byte: an arena's pages are
+/// rounded up, so that too little would go unseen where it is a little.
+struct MemoryCountTests {
+    private static func expectExact(
+        _ setting: ExchangePlan.Setting, _ kind: ExchangeKind, ranks: Int, threads: Int, _ comment: String
+    ) throws {
+        _ = try Simulated.run(ranks: ranks) { communicator in
+            let rank = communicator.rank
+            let plan = ExchangePlan(kind, setting, rank: rank, ranks: ranks, threads: threads)
+            let team = try WorkerTeam(count: threads, spins: 0)
+            let averages = AveragedWeights.bytes(holding: HeldRanges(all: plan.table))
+            let counted =
+                Network.bytes(setting.network, plan.network, threads: threads, rank: rank) + plan.arenaBytes + averages
+            let arena = try Arena(capacity: counted)
+            let network = Network(setting.network, plan.network, team: team, communicator: communicator, arena: arena)
+            let optimizer = setting.optimizer.make(
+                weights: network.parameters, table: network.table, holding: plan.held, arena: arena)
+            let average = AveragedWeights(
+                AveragedWeights.Configuration(decay: 0.9), weights: network.parameters, table: network.table, arena: arena)
+            let exchange = try plan.make(
+                optimizer: optimizer, network: network, communicator: communicator, team: team, arena: arena)
+            #expect(arena.used == counted, "\(comment), \(kind), rank \(rank) of \(ranks), \(threads) threads")
+            withExtendedLifetime((average, exchange)) {}
+        }
+    }
+
+    @Test(arguments: Architecture.allCases, [ExchangeKind.allreduce, .sharded, .split])
+    func storedGradients(architecture: Architecture, kind: ExchangeKind) throws {
+        for (ranks, threads, accumulate) in [(1, 1, 1), (1, 3, 2), (2, 1, 1), (3, 2, 2)] {
+            for optimizer in [OptimizerKind.adam, .sgd] {
+                let setting = ExchangePlan.Setting(
+                    network: architecture.description(), window: nil, policy: .stored,
+                    optimizer: OptimizerConfiguration(kind: optimizer), wire: .fp32, accumulate: accumulate, shard: 2)
+                guard kind.problem(setting, ranks: ranks) == nil else { continue }
+                try Self.expectExact(setting, kind, ranks: ranks, threads: threads, "\(architecture), \(optimizer)")
+            }
+        }
+    }
+
+    @Test(arguments: [2, 4], [ExchangeKind.allreduce, .sharded, .split])
+    func updatesByTiles(pool: Int, kind: ExchangeKind) throws {
+        // Small tensors end within a cache line; FC1's rows divide unevenly.
+        let window = WindowNetwork(height: 24, width: 40, pool: pool, hidden: 48)
+        for policy in UpdatePolicy.allCases {
+            for (ranks, threads) in [(1, 1), (1, 2), (2, 1), (3, 2), (5, 1)] {
+                let setting = ExchangePlan.Setting(
+                    network: window.description, window: window, policy: policy, optimizer: OptimizerConfiguration(),
+                    wire: .fp32, shard: 3)
+                guard kind.problem(setting, ranks: ranks) == nil else { continue }
+                try Self.expectExact(setting, kind, ranks: ranks, threads: threads, "\(policy)")
+            }
+        }
+    }
+}

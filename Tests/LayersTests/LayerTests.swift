@@ -1,0 +1,169 @@
+import Collectives
+import Layers
+import Tensors
+import Testing
+import TestOracle
+
+@Suite("Layers")
+struct LayerTests {
+    @Test("Outputs are those of the definition, in training and evaluation", arguments: LayerCase.all, [true, false])
+    func forward(_ layer: LayerCase, _ isTraining: Bool) throws {
+        let rig = try layer.rig()
+        var oracle = layer.oracle(layer.parameters(), isTraining: isTraining)
+        let expected = oracle.run(layer.nodes, layer.x, layer.input)
+        let y = try rig.forward(layer.x, mode: isTraining ? .training : .evaluation)
+        #expect(mismatch(y, expected, tolerance: layer.tolerance(expected)) == nil)
+        for (name, statistics) in oracle.statistics {
+            for (own, values) in [("running-mean", statistics.mean), ("running-variance", statistics.variance)] {
+                let before = layer.parameters()["\(name).\(own)"]!
+                let after = zip(before, values).map { $0 + 0.1 * ($1 - $0) }
+                #expect(mismatch(rig.value("\(name).\(own)"), after, tolerance: layer.tolerance(after)) == nil)
+            }
+        }
+    }
+
+    @Test("Gradients are those of central differences in Double", arguments: LayerCase.all)
+    func backward(_ layer: LayerCase) throws {
+        let rig = try layer.rig()
+        let parameters = layer.parameters()
+        var oracle = layer.oracle(parameters, isTraining: true)
+        let y = oracle.run(layer.nodes, layer.x, layer.input)
+        let dy = layer.values(y.count, seed: 4)
+        let intermediate = oracle.intermediates.enumerated().map { layer.values($1.count, seed: 5 + UInt64($0)) }
+        /// Sum of dy · y, over the outputs on the way too.
+        func loss(_ parameters: [String: [Double]], _ x: [Double]) -> Double {
+            var oracle = layer.oracle(parameters, isTraining: true)
+            let y = oracle.run(layer.nodes, x, layer.input)
+            return zip(([y] + oracle.intermediates).joined(), ([dy] + intermediate).joined()).reduce(0) { $0 + $1.0 * $1.1 }
+        }
+        _ = try rig.forward(layer.x, mode: .training)
+        let found = try rig.backward(dy, intermediate: intermediate)
+        let dx = centralDifferences(at: layer.x) { loss(parameters, $0) }
+        #expect(mismatch(try #require(found.x), dx, tolerance: layer.tolerance(dx)) == nil)
+        for (name, values) in found.parameters {
+            let expected = centralDifferences(at: parameters[name]!) { moved in
+                var parameters = parameters
+                parameters[name] = moved
+                return loss(parameters, layer.x)
+            }
+            #expect(mismatch(values, expected, tolerance: layer.tolerance(expected)) == nil, "\(name)")
+        }
+        // Every trained parameter is handed on, once.
+        #expect(rig.sink.finished.sorted() == found.parameters.keys.sorted())
+    }
+
+    @Test("Nobody computes the gradient of an input that nobody needs", arguments: LayerCase.all)
+    func withoutInputGradient(_ layer: LayerCase) throws {
+        let (whole, rig) = (try layer.rig(), try layer.rig(needsInputGradient: false))
+        let y = try whole.forward(layer.x, mode: .training)
+        #expect(bitDifference(try rig.forward(layer.x, mode: .training), y) == nil)
+        let dy = layer.values(y.count, seed: 4)
+        let intermediate = whole.pass.intermediateOutputs.map { _ in layer.values(layer.samples * 3, seed: 6) }
+        let (one, other) = (try whole.backward(dy, intermediate: intermediate), try rig.backward(dy, intermediate: intermediate))
+        for (name, values) in one.parameters { #expect(bitDifference(values, other.parameters[name]!) == nil, "\(name)") }
+    }
+
+    @Test("A layer that may overwrite its input gives the same", arguments: LayerCase.all)
+    func disposable(_ layer: LayerCase) throws {
+        let (keeping, overwriting) = (try layer.rig(), try layer.rig(disposable: true))
+        let y = try keeping.forward(layer.x, mode: .training)
+        #expect(bitDifference(try overwriting.forward(layer.x, mode: .training), y) == nil)
+        let dy = layer.values(y.count, seed: 4)
+        let intermediate = keeping.pass.intermediateOutputs.map { _ in layer.values(layer.samples * 3, seed: 6) }
+        let one = try keeping.backward(dy, intermediate: intermediate)
+        let other = try overwriting.backward(dy, intermediate: intermediate)
+        #expect(bitDifference(one.x!, other.x!) == nil)
+        for (name, values) in one.parameters { #expect(bitDifference(values, other.parameters[name]!) == nil, "\(name)") }
+    }
+
+    @Test("Bits do not depend on the number of threads", arguments: LayerCase.all)
+    func threads(_ layer: LayerCase) throws {
+        func run(_ threads: Int) throws -> (y: [Float], gradients: LayerRig.Gradients) {
+            let rig = try layer.rig(threads: threads)
+            let y = try rig.forward(layer.x, mode: .training)
+            let intermediate = rig.pass.intermediateOutputs.map { _ in layer.values(layer.samples * 3, seed: 6) }
+            return (y, try rig.backward(layer.values(y.count, seed: 4), intermediate: intermediate))
+        }
+        let one = try run(1)
+        for threads in [2, 3] {
+            let other = try run(threads)
+            #expect(bitDifference(one.y, other.y) == nil)
+            #expect(bitDifference(one.gradients.x!, other.gradients.x!) == nil)
+            for (name, values) in one.gradients.parameters {
+                #expect(bitDifference(values, other.gradients.parameters[name]!) == nil, "\(name), \(threads) threads")
+            }
+        }
+    }
+
+    @Test("In evaluation a sample's bits are its own", arguments: LayerCase.all)
+    func evaluation(_ layer: LayerCase) throws {
+        let rig = try layer.rig(threads: 2)
+        let whole = try rig.forward(layer.x, mode: .evaluation)
+        let width = whole.count / layer.samples
+        for sample in 0..<layer.samples {
+            // Alone, with its own frame.
+            let count = layer.frames.shape.count
+            let frame = Array(layer.frames.values[sample * count..<(sample + 1) * count])
+            let alone = try LayerRig(layer.nodes, layer.input, samples: 1, frames: (layer.frames.shape, frame))
+            alone.set(layer.parameters())
+            let x = Array(layer.x[sample * layer.input.count..<(sample + 1) * layer.input.count])
+            let y = try alone.forward(x, mode: .evaluation)
+            #expect(bitDifference(y, Array(whole[sample * width..<(sample + 1) * width])) == nil, "sample \(sample)")
+        }
+    }
+
+    @Test("A rank without samples has gradients of 0", arguments: LayerCase.all)
+    func noSamples(_ layer: LayerCase) throws {
+        let rig = try layer.rig()
+        #expect(try rig.forward([], mode: .training).isEmpty)
+        let intermediate = rig.pass.intermediateOutputs.map { _ in [Double]() }
+        for (name, values) in try rig.backward([], intermediate: intermediate).parameters {
+            #expect(values.allSatisfy { $0 == 0 }, "\(name)")
+        }
+    }
+
+    @Test("A large dense layer, cut in blocks, gives the definition's results")
+    func largeDense() throws {
+        let layer = LayerCase("large dense", (1, 1, 301), samples: 5, ulps: 64, FullyConnected(467))
+        let parameters = layer.parameters()
+        for threads in [1, 3] {
+            let rig = try layer.rig(threads: threads)
+            let y = TestOracle.Layers.dense(
+                layer.x, weights: parameters["dense1.weight"]!, bias: parameters["dense1.bias"]!, samples: 5)
+            #expect(mismatch(try rig.forward(layer.x, mode: .training), y, tolerance: layer.tolerance(y)) == nil)
+            let dy = layer.values(y.count, seed: 4)
+            let found = try rig.backward(dy)
+            let expected = TestOracle.Layers.denseBackward(
+                layer.x, weights: parameters["dense1.weight"]!, gradient: dy, samples: 5, outputs: 467)
+            #expect(mismatch(found.x!, expected.x, tolerance: layer.tolerance(expected.x)) == nil)
+            #expect(mismatch(found.parameters["dense1.weight"]!, expected.weights, tolerance: layer.tolerance(expected.weights)) == nil)
+            #expect(mismatch(found.parameters["dense1.bias"]!, expected.bias, tolerance: layer.tolerance(expected.bias)) == nil)
+        }
+    }
+
+    @Test("Dropout drops its share, others for every sample, layer and seed, and the same for the same")
+    func dropout() throws {
+        let count = 4000
+        let nodes = [LayerNode(Dropout(0.3)), LayerNode(Dropout(0.3))]
+        func masks(_ positions: [UInt64], seed: UInt64 = 5) throws -> [[Bool]] {
+            let rig = try LayerRig([nodes[0]], Shape(vector: count), samples: positions.count)
+            rig.pass.seed = seed
+            let ones = [Double](repeating: 1, count: positions.count * count)
+            let y = try rig.forward(ones, mode: .training, positions: positions)
+            return positions.indices.map { sample in (0..<count).map { y[sample * count + $0] == 0 } }
+        }
+        let found = try masks([7, 8, 1 << 40])
+        for mask in found {
+            // 0.3 within five standard deviations.
+            let share = Double(mask.count { $0 }) / Double(count)
+            #expect(abs(share - 0.3) < 5 * (0.3 * 0.7 / Double(count)).squareRoot())
+        }
+        #expect(found[0] != found[1] && found[1] != found[2])
+        #expect(try masks([8, 7])[0] == found[1] && masks([8, 7])[1] == found[0])
+        #expect(try masks([7], seed: 6)[0] != found[0])
+        // Two layers: what both keep is 0.49 of all, so they drop independently.
+        let rig = try LayerRig(nodes, Shape(vector: count), samples: 1)
+        let kept = try rig.forward([Double](repeating: 1, count: count), mode: .training).count { $0 != 0 }
+        #expect(abs(Double(kept) / Double(count) - 0.49) < 5 * (0.49 * 0.51 / Double(count)).squareRoot())
+    }
+}

@@ -1,0 +1,75 @@
+import Foundation
+import Testing
+import Training
+
+/// The documents' tables of flags are what the table of settings says. `DTRAIN_UPDATE_SNAPSHOTS=1 swift test` writes them anew.
+struct ReadmeTests {
+    private static let isUpdating = ProcessInfo.processInfo.environment["DTRAIN_UPDATE_SNAPSHOTS"] == "1"
+    private static let comment: Comment =
+        "look at the difference; if it is meant: DTRAIN_UPDATE_SNAPSHOTS=1 swift test -c release --filter ReadmeTests"
+
+    private static func file(_ name: String) -> URL {
+        URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+            .appendingPathComponent(name)
+    }
+
+    private static let begin = "<!-- flags: written by DTRAIN_UPDATE_SNAPSHOTS=1 swift test -c release --filter ReadmeTests -->\n"
+    private static let end = "<!-- end of flags -->\n"
+
+    private static func cell(_ text: String) -> String { text.replacing("|", with: "\\|") }
+
+    /// Flags within a sentence as code.
+    private static func sentence(_ text: String) -> String { cell(text).replacing(/--[a-z-]+[a-z]/) { "`\($0.output)`" } }
+
+    private static func values(_ setting: Setting) -> String {
+        switch setting.kind {
+        case .choice: setting.choices.map { "`\($0)`" }.joined(separator: ", ")
+        case .integer where setting.placeholder != "n" && !setting.placeholder.contains("|"): "\(setting.placeholder), \(setting.valuesText)"
+        default: setting.valuesText
+        }
+    }
+
+    static var table: String {
+        var lines = ["| flag | values | default | meaning |", "|---|---|---|---|"]
+        for section in Settings.sections {
+            let title = section.title.prefix(1) + section.title.dropFirst().lowercased()
+            lines.append("| **\(title)** | | | |")
+            for setting in section.settings {
+                let fallback = setting.kind == .flag ? "off" : setting.defaults ?? "none"
+                lines.append("| `--\(setting.name)` | \(cell(values(setting))) | \(cell(fallback)) | \(sentence(setting.help)) |")
+            }
+        }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    @Test func theTableOfFlagsIsThatOfTheProgram() throws {
+        let file = Self.file("README.md")
+        let text = try String(contentsOf: file, encoding: .utf8)
+        let start = try #require(text.range(of: Self.begin)?.upperBound)
+        let stop = try #require(text.range(of: Self.end)?.lowerBound)
+        if Self.isUpdating {
+            try text.replacingCharacters(in: start..<stop, with: Self.table).write(to: file, atomically: true, encoding: .utf8)
+        } else {
+            #expect(text[start..<stop] == Self.table, Self.comment)
+        }
+    }
+
+    /// `Docs/checkpoints.md` tells what may change on resuming: what must not, what may by `--allow-change`, and by hand the rest.
+    @Test func whatMayChangeOnResumingIsThatOfTheProgram() throws {
+        let file = Self.file("Docs/checkpoints.md")
+        var lines = try String(contentsOf: file, encoding: .utf8).split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+        let head = try #require(lines.firstIndex { $0.hasPrefix("| must be the same | may change with `--allow-change") })
+        let fixed = Settings.all.filter { $0.resuming == .fixed }.map { "`--\($0.name)`" }
+        let changeable = Settings.changeable.map { "`\($0)`" }.joined(separator: ", ")
+        let columns = lines[head + 2].split(separator: "|")
+        let line =
+            "| image size, \(fixed.joined(separator: ", ")) | \(changeable) (`data`: number of the training samples, fingerprint of names "
+            + "and labels) |\(columns.last ?? "")|"
+        if Self.isUpdating {
+            lines[head + 2] = line
+            try lines.joined(separator: "\n").write(to: file, atomically: true, encoding: .utf8)
+        } else {
+            #expect(lines[head + 2] == line, Self.comment)
+        }
+    }
+}
