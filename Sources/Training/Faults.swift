@@ -1,4 +1,5 @@
 import Glibc
+import Tensors
 
 /// Faults that tests ask for by the environment variable DTRAIN_FAULT; there are none unless it is set.
 ///
@@ -11,6 +12,8 @@ struct Faults: Sendable {
         case flipWeight = "flip-weight"
         /// The rank sleeps for ever in that step.
         case stall
+        /// That step and all later ones take the rank `times` seconds more.
+        case slow
         /// The first `times` tries to write checkpoints of that step or later fail as on a full disk.
         case writeError = "write-error"
         /// There is no memory for a copy of what a checkpoint holds.
@@ -63,9 +66,20 @@ struct Faults: Sendable {
         faults.contains { $0.kind == kind && $0.rank == rank && $0.step == step }
     }
 
+    /// How long the rank is to sleep in a step, seconds.
+    func delay(step: Int) -> Int {
+        faults.filter { $0.kind == .slow && $0.rank == rank && $0.step <= step }.reduce(0) { $0 + $1.times }
+    }
+
     /// Hangs, as a rank whose storage is gone.
     static func sleepForever() -> Never {
-        while true { sleep(3600) }
+        while true { Glibc.sleep(3600) }
+    }
+
+    /// Sleeps that long, whatever signals arrive.
+    static func sleep(seconds: Int) {
+        let end = Stopwatch.now + Double(seconds)
+        while Stopwatch.now < end { usleep(20_000) }
     }
 
     /// Changes the lowest bit of the middle one of `count` values.

@@ -168,6 +168,7 @@ extension Trainer {
         if failure != nil { statistics.setFailed() }
         watchdog.enter(.forward, step: step + 1)
         if faults.strikes(.stall, step: step + 1) { Faults.sleepForever() }
+        Faults.sleep(seconds: faults.delay(step: step + 1))
         try timer.measureForward {
             _ = try network.forward(
                 input: batch?.input.baseAddress ?? network.outputs, samples: batch?.count ?? 0,
