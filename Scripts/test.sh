@@ -2,50 +2,97 @@
 # Sets the machine up, then runs all tests: Swift's (release build, mpirun tests included), those of numbers and exactness
 # once more with the kernels that OpenBLAS has for other processors, then the shell scripts in Scripts/tests. Exits with 0
 # only if all pass.
+#   Scripts/test.sh [WORD]   only the jobs whose name contains WORD
+# Tests of the program mostly wait for what they started, so several jobs run side by side: DTRAIN_TEST_JOBS of them, by
+# default one more than there are processors, at most 8. A job that fails shows all that it wrote.
 set -euo pipefail
 # shellcheck source=Scripts/setup.sh
 source "$(dirname -- "${BASH_SOURCE[0]}")/setup.sh"
 cd -- "$root"
+wanted=${1:-}
 
 # For Cluster/local, which Scripts/tests/cluster.sh tries.
 requirements+=('command -v tc | iproute2')
 set_up
 swift build -c release --build-tests
+
+processors=$(nproc)
+lanes=${DTRAIN_TEST_JOBS:-$((processors < 7 ? processors + 1 : 8))}
+logs=$(mktemp -d)
+trap 'rm -rf -- "$logs"' EXIT
 status=0
-core_log=$(mktemp)
-trap 'rm -f -- "$core_log"' EXIT
-swift test -c release --skip-build --disable-xctest || status=$?
+declare -A names=() starts=()
+
+# Waits for one job to end and tells how it went.
+reap() {
+    local process code=0 name log
+    wait -n -p process || code=$?
+    name=${names[$process]}
+    log=$logs/${name//\//-}
+    unset "names[$process]"
+    # A filter that finds nothing passes.
+    if grep -q 'Test run with 0 tests' "$log"; then code=1; fi
+    if ((code == 0)); then
+        say "passed: $name, $((SECONDS - starts[$process])) s: $(tail -n 1 -- "$log")"
+    else
+        cat -- "$log"
+        say "FAILED: $name, $((SECONDS - starts[$process])) s, exit code $code"
+        status=1
+    fi
+}
+
+# job NAME COMMAND...: starts it as soon as a lane is free.
+job() {
+    local name=$1
+    shift
+    [[ $name == *"$wanted"* ]] || return 0
+    while ((${#names[@]} >= lanes)); do reap; done
+    "$@" >"$logs/${name//\//-}" 2>&1 </dev/null &
+    names[$!]=$name
+    starts[$!]=$SECONDS
+}
+
+# swift_tests ARGUMENT...: what `swift test` would start; two of those would wait for each other.
+tests=$(echo .build/release/*.xctest)
+swift_tests() { "$tests" --testing-library swift-testing "$@"; }
 
 # OpenBLAS takes other kernels on other processors, which round in other ways. Each runs here that this processor has the
 # instructions for; dtrain says which it lacks, and where OpenBLAS takes another than it was told.
 core_types=(Prescott Sandybridge Haswell Zen SkylakeX Cooperlake)
 # What rounds by the BLAS: fully connected layers, their networks and exchanges; and runs that must have the same bits.
 core_suites='DenseTests|NetworksTests|SplitExchangeTests|AllreduceExchangeTests|CoreTypeTests|ExactResumeTests'
-for core in "${core_types[@]}"; do
-    remark=$(OPENBLAS_CORETYPE=$core .build/release/dtrain inspect /dev/null 2>&1 | grep OPENBLAS_CORETYPE || true)
+core_tests() {
+    local remark
+    remark=$(OPENBLAS_CORETYPE=$1 .build/release/dtrain inspect /dev/null 2>&1 | grep OPENBLAS_CORETYPE || true)
     if [[ -n $remark ]]; then
-        say "OpenBLAS kernels for $core: not run: $remark"
-    elif OPENBLAS_CORETYPE=$core swift test -c release --skip-build --disable-xctest --filter "$core_suites" >"$core_log" 2>&1
-    then
-        say "OpenBLAS kernels for $core: passed: $(tail -n 1 "$core_log")"
+        echo "not run: $remark"
     else
-        cat -- "$core_log"
-        say "OpenBLAS kernels for $core: FAILED"
-        status=1
+        OPENBLAS_CORETYPE=$1 swift_tests --filter "$core_suites"
     fi
-done
+}
 
-for script in Scripts/tests/*.sh; do
-    if bash "$script"; then
-        say "$script: passed"
-    else
-        say "$script: FAILED"
-        status=1
-    fi
-done
+# Suites that start dtrain, those that take longest first.
+slow=(StopTests CheckpointWritingTests PresetTests LimitTests ExchangeTests StorageTests WatchdogTests)
+all=$(swift_tests --list-tests 2>/dev/null)
+mapfile -t others < <(sed -n 's,^CommandLineTests\.CommandLineTests/\([A-Za-z]*\)/.*,\1,p' <<<"$all" | sort -u |
+    grep -vxF "$(printf '%s\n' "${slow[@]}")")
+
+job units swift_tests --skip '^CommandLineTests\.'
+for suite in "${slow[@]}"; do job "command-line/$suite" swift_tests --filter "CommandLineTests/$suite/"; done
+for core in "${core_types[@]}"; do job "kernels/$core" core_tests "$core"; done
+for suite in "${others[@]}"; do job "command-line/$suite" swift_tests --filter "CommandLineTests/$suite/"; done
+for script in Scripts/tests/*.sh; do job "$script" bash "$script"; done
+while ((${#names[@]} > 0)); do reap; done
+
+# "Test run with N tests", one a job, and the tests that failed in it.
+count() { cat -- "$logs"/* | awk "$1" || true; }
+ran=$(count '/^. Test run with [0-9]+ tests?/ { n += $5 } END { print n + 0 }')
+failed=$(count '/^✘ Test [^r].* failed after/ { n++ } END { print n + 0 }')
+say "$SECONDS s, $lanes jobs side by side on $processors processors"
 if ((status == 0)); then
     say "all tests passed"
 else
     say "tests FAILED"
 fi
+echo "$((ran - failed)) passed, $failed failed"
 exit "$status"

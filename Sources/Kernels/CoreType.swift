@@ -22,6 +22,17 @@ package enum CoreType {
         (needs[core.lowercased()] ?? []).subtracting(features).sorted()
     }
 
+    /// The core to ask for where OpenBLAS, asked for none, took kernels without fused multiply-adds on a processor that has them:
+    /// OpenBLAS 0.3.21 knows models of processors by number, and takes those of 2004 (Prescott) for an Intel model that came later.
+    /// - Parameters:
+    ///   - actual: `BLAS.kernelName`.
+    ///   - features: of the processor, see `Processors.kernelFeatures`.
+    /// - Returns: nil where OpenBLAS chose as well, or a core that is not known here.
+    package static func better(than actual: String, features: Set<String>) -> String? {
+        guard let taken = needs[actual.lowercased()], taken.isDisjoint(with: ["fma", "fma4"]) else { return nil }
+        return ["SkylakeX", "Haswell"].first { missing(core: $0, features: features).isEmpty }
+    }
+
     /// What is wrong with the variable's value, in words.
     package enum Verdict: Equatable {
         case good

@@ -5,17 +5,29 @@ import Tensors
 
 extension CommandRunner {
     /// Refuses an OPENBLAS_CORETYPE that would end the program at its first product. The first rank of each node speaks: nodes of
-    /// a cluster differ.
+    /// a cluster differ. Where it is not set and OpenBLAS does not know the processor, starts the program anew with what fits.
     static func requireCoreType() {
         #if arch(x86_64)
             let requested = getenv("OPENBLAS_CORETYPE").map { String(cString: $0) }
-            switch CoreType.verdict(requested: requested, actual: BLAS.kernelName, features: Processors.kernelFeatures) {
+            let features = Processors.kernelFeatures
+            if requested ?? "" == "", let better = CoreType.better(than: BLAS.kernelName, features: features) {
+                startAnew(setting: "OPENBLAS_CORETYPE", to: better)
+            }
+            switch CoreType.verdict(requested: requested, actual: BLAS.kernelName, features: features) {
             case .good: break
             // No thread may start yet: `train` forks.
             case .note(let text): if isFirstOfNode { Outlet.standardError.writeDirectly("dtrain: \(text)\n") }
             case .refused(let text): endAlone(1, [text])
             }
         #endif
+    }
+
+    /// Replaces this process by the same program with one more variable, which a library reads when it is loaded. Arguments,
+    /// descriptors, signals and the process's number stay. Goes on as it is where that fails.
+    private static func startAnew(setting name: String, to value: String) {
+        var path = [CChar](repeating: 0, count: 4097)
+        guard readlink("/proc/self/exe", &path, 4096) > 0, setenv(name, value, 1) == 0 else { return }
+        execv(path, CommandLine.unsafeArgv)
     }
 
     private static var isFirstOfNode: Bool {

@@ -22,5 +22,24 @@ extension CommandLineTests {
             // OpenBLAS takes no name that it does not know.
             if name == "Foo" { #expect(outcome.status == 0 && lines.count == 1, "\(outcome)") }
         }
+
+        /// An OpenBLAS that does not know this processor: it says it runs the plainest kernels, unless it is told which to run.
+        @Test(.enabled(if: hasCompiler, "needs cc"))
+        func aProcessorThatOpenBLASDoesNotKnowGetsKernelsThatFit() throws {
+            let source = try folder.write(
+                """
+                #include <stdlib.h>
+                const char *openblas_get_corename(void) { const char *name = getenv("OPENBLAS_CORETYPE"); return name ? name : "Prescott"; }
+                """, to: "core.c")
+            let compiled = try Subprocess.run(["cc", "-shared", "-fPIC", "-o", folder("core.so"), source])
+            try #require(compiled.status == 0, "\(compiled)")
+            let outcome = try Dtrain.run(
+                Dtrain.small + ["--steps", "2", "--run-dir", folder("run")],
+                environment: ["OPENBLAS_CORETYPE": nil, "LD_PRELOAD": folder("core.so")])
+            #expect(outcome.status == 0 && outcome.stderr == "", "\(outcome)")
+            #expect(outcome.stdout.contains(/OpenBLAS (SkylakeX|Haswell),/), "\(outcome)")
+        }
+
+        private static let hasCompiler = (try? Subprocess.run(["cc", "--version"]).status) == 0
     }
 }

@@ -2,7 +2,8 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Tests of the shipped program, one after the other: each takes all cores of a small machine.
+/// Tests of the shipped program, one after the other. `Scripts/test.sh` runs some suites side by side, as most of their time is
+/// waiting.
 @Suite(.serialized) enum CommandLineTests {}
 
 /// The real `dtrain`.

@@ -48,6 +48,17 @@ struct CoreTypeTests {
         #expect(CoreType.verdict(requested: requested, actual: "SkylakeX", features: []) == .good)
     }
 
+    @Test(
+        "where OpenBLAS does not know the processor, kernels that fit are asked for",
+        arguments: [
+            ("Prescott", skylake, "SkylakeX"), ("Prescott", haswell, "Haswell"), ("Prescott", nehalem, nil), ("Nehalem", haswell, "Haswell"),
+            ("Sandybridge", haswell, "Haswell"), ("Haswell", skylake, nil), ("Zen", skylake, nil), ("SkylakeX", skylake, nil),
+            ("Excavator", haswell.union(["fma4"]), nil), ("Zen9", skylake, nil),
+        ] as [(String, Set<String>, String?)])
+    func better(actual: String, features: Set<String>, expected: String?) {
+        #expect(CoreType.better(than: actual, features: features) == expected)
+    }
+
     /// `Scripts/test.sh` runs tests with one core type after the other, of those that the processor has the instructions for.
     @Test("the core that OPENBLAS_CORETYPE names is the one that runs these tests")
     func takesEffect() {
