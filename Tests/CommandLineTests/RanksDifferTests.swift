@@ -90,7 +90,7 @@ extension CommandLineTests {
         }
 
         @Test func anotherBLASKernelIsTold() throws {
-            let outcome = try run([([], Dtrain.path, []), (["OPENBLAS_CORETYPE=Prescott"], Dtrain.path, [])])
+            let outcome = try run([(["-u", "OPENBLAS_CORETYPE"], Dtrain.path, []), (["OPENBLAS_CORETYPE=Prescott"], Dtrain.path, [])])
             #expect(outcome.status == 0, "\(outcome)")
             #expect(
                 outcome.lines.contains(

@@ -91,7 +91,8 @@ struct StoredExchangeTests {
         let reference = try preset.run.run(.allreduce, ranks: 1)[0]
         #expect(reference.losses.allSatisfy(\.isFinite) && reference.losses[0] != reference.losses[19])
         for kind in preset.kinds {
-            for ranks in 2...5 {
+            // What cuts gradients otherwise differs from all-reduce by the division alone, which is as uneven on 3 and 5 as it gets.
+            for ranks in kind == .allreduce ? [2, 3, 4, 5] : [3, 5] {
                 expectSame(try preset.run.run(kind, ranks: ranks), as: reference, "\(kind) on \(ranks) ranks")
             }
         }
