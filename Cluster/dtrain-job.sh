@@ -8,7 +8,7 @@
 # A script's first command is `trap early=1 USR1`: a scheduler may send the signal before this file is read.
 # shellcheck shell=bash
 
-# A run that hung, or lost a node (exit code 70), is tried again so often in a row.
+# A run that hung, or lost a rank or a node, is tried again so often in a row.
 tries=${DTRAIN_TRIES:-3}
 # Until so many seconds after its start mpirun may not pass a signal on, but die of it.
 settle=3
@@ -90,14 +90,15 @@ job_wants_more() {
         echo "dtrain was told to stop before it had begun"
         status=75
     fi
-    if ((status == 70)); then
+    # 137, 143: a rank was killed, or srun ended those that outlived another.
+    if [[ $status =~ ^(70|137|143)$ ]]; then
         [[ ! -e $counter ]] || failed=$(<"$counter")
         if ((requeue && failed < tries)); then
             printf '%d\n' "$((failed + 1))" >"$counter"
-            echo "dtrain hung or lost a node; trying again ($((failed + 1)) of $tries)"
+            echo "dtrain hung, or lost a rank or a node ($status); trying again ($((failed + 1)) of $tries)"
             return 0
         fi
-        echo "dtrain hung or lost a node, and is not tried again"
+        echo "dtrain hung, or lost a rank or a node ($status), and is not tried again"
     fi
     rm -f -- "$counter"
     ((status == 75 && requeue)) || return 1

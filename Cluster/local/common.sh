@@ -39,7 +39,8 @@ lock() {
 
 # The cluster's namespaces that exist, one a line.
 namespaces() {
-    ip netns list | cut -d ' ' -f 1 | grep -Ex "$cluster-(switch|node[0-9]+)" || true
+    # It also speaks of namespaces that are not the cluster's.
+    ip netns list 2>/dev/null | cut -d ' ' -f 1 | grep -Ex "$cluster-(switch|node[0-9]+)" || true
 }
 
 is_namespace() { [[ $(stat --file-system --format %T "/run/netns/$1" 2>/dev/null) == nsfs ]]; }
