@@ -134,10 +134,10 @@ add_case slurm_time_limit long together
 slurm_time_limit() {
     local job
     export "$slowly"
-    job=$(submit --time=00:01:00 -- --steps 110 --run-dir run)
-    ends "$job" 500 COMPLETED
+    job=$(submit --time=00:01:00 --signal=B:USR1@30 -- --steps 160 --run-dir run)
+    ends "$job" 580 COMPLETED
     (($(field "$job" Restarts) >= 5)) || bad "$(field "$job" Restarts) restarts"
-    same_bits run 110
+    same_bits run 160
 }
 
 add_case slurm_requeued_by_hand long together
@@ -175,6 +175,22 @@ slurm_wrongly_submitted() {
     job=$(DTRAIN_LAUNCHER=other submit -- --steps 2 --run-dir run)
     ends "$job" 30 FAILED 64:0
     has "dtrain-$job.log" 'DTRAIN_LAUNCHER'
+}
+
+# What ranks really get: mpirun binds by node1's processors, where node2's daemon may use another.
+add_case slurm_binding_is_told long together
+slurm_binding_is_told() {
+    local job launcher
+    # With one processor they have the same.
+    [[ $("$root/Cluster/local/run" --on node1 nproc --all) != 1 ]] || return 0
+    job=$(submit -- --steps 2 --run-dir bound)
+    ends "$job" 60 COMPLETED
+    has "dtrain-$job.log" 'mpirun binds this rank to processor' || bad "mpirun's binding was not told"
+    for launcher in unbound srun; do
+        job=$(DTRAIN_LAUNCHER=$launcher submit -- --steps 2 --run-dir "$launcher")
+        ends "$job" 60 COMPLETED
+        ! has "dtrain-$job.log" 'binds this rank' || bad "$launcher binds"
+    done
 }
 
 # The exit codes of dtrain as Slurm shows them: the table of Cluster/README.md.
