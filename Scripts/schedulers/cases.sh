@@ -1,6 +1,6 @@
 # Shared by the files beside it, which Scripts/schedulers.sh sources: cases, their runs and their table. Each file defines
 # prepare, finish, and its cases: a function NAME and a line `add_case NAME short|long together|alone` above it.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154,SC2015
 
 build=$root/.build/release
 cases=()
@@ -11,10 +11,9 @@ add_case() {
     form[$1]=$2 mode[$1]=$3
 }
 
-# A small network on frames of its own; a step takes milliseconds, or a second where it is to last (slowly).
+# A small network on frames of its own; a step takes milliseconds; a second with DTRAIN_FAULT=slow.
 settings=(--image-size 64x48 --hidden 64 --batch-size 10 --log-every 1 --synthetic-frames 200 --synthetic-test-frames 10
     --exchange allreduce)
-slowly=DTRAIN_FAULT=slow
 
 # can_make_nodes WHAT: whether the machine can run a cluster of Cluster/local; says why not.
 can_make_nodes() {

@@ -1,6 +1,8 @@
 # Cases of Cluster/sge/train.sge on a real Grid Engine. See cases.sh.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154,SC2015
 script=$root/Cluster/sge/train.sge
+
+user=dtrain$$
 
 prepare() {
     can_make_nodes gridengine || return 1
@@ -19,6 +21,7 @@ prepare() {
 finish() {
     trap - EXIT
     "$root/Cluster/local/down" || true
+    ! id "$user" >/dev/null 2>&1 || userdel "$user"
     rm -rf -- "$scratch"
 }
 
@@ -62,7 +65,7 @@ gridengine_trains() {
 add_case gridengine_goes_on short together
 gridengine_goes_on() {
     local job count=1
-    job=$(submit "${stints[@]}" -v "$slowly" -N stint -- --steps 12 --run-dir run)
+    job=$(submit "${stints[@]}" -v DTRAIN_FAULT=slow -N stint -- --steps 12 --run-dir run)
     while :; do
         ends "$job" 90 0
         succeeded "stint.o$job" || break
@@ -77,7 +80,7 @@ gridengine_goes_on() {
 add_case gridengine_array short together
 gridengine_array() {
     local job refused task
-    job=$(submit "${stints[@]}" -v "$slowly" -t 1-2 -- --steps 7 --run-dir runs/%a --seed %a)
+    job=$(submit "${stints[@]}" -v DTRAIN_FAULT=slow -t 1-2 -- --steps 7 --run-dir runs/%a --seed %a)
     refused=$(submit -t 1 -- --steps 7 --run-dir run)
     await 90 "the array" gone "$job"
     for task in 1 2; do
@@ -93,7 +96,7 @@ gridengine_array() {
 add_case gridengine_deleted short together
 gridengine_deleted() {
     local job
-    job=$(submit -v "$slowly" -- --steps 12 --run-dir run)
+    job=$(submit -v DTRAIN_FAULT=slow -- --steps 12 --run-dir run)
     await 60 "step 3" reached "dtrain.o$job" 3
     on_cluster qdel "$job"
     await 20 "a checkpoint" saved run
@@ -138,7 +141,7 @@ add_case gridengine_options_come_along long together
 gridengine_options_come_along() {
     local job text
     mkdir logs
-    job=$(submit "${stints[@]}" -v "$slowly" -N named -A account -q all.q -p -5 -o "$PWD/logs" -v 'OTHER=a' -- --steps 9 --run-dir run)
+    job=$(submit "${stints[@]}" -v DTRAIN_FAULT=slow -N named -A account -q all.q -p -5 -o "$PWD/logs" -v 'OTHER=a' -- --steps 9 --run-dir run)
     await 60 "a successor" succeeded "logs/named.o$job"
     job=$(successor "logs/named.o$job")
     text=$(on_cluster qstat -j "$job")
@@ -149,12 +152,13 @@ gridengine_options_come_along() {
     same_bits run 9
 }
 
-# As a user who is not root.
+# As a user who is not root, and has a shell to log in to: Grid Engine starts mpirun's daemons in it.
 add_case gridengine_not_root long together
 gridengine_not_root() {
     local job
-    job=$(on_cluster setpriv --reuid 65534 --regid 65534 --clear-groups env HOME="$PWD" \
-        qsub -terse -pe mpi 2 "${stints[@]}" -v "$slowly" "$script" "${settings[@]}" --steps 9 --run-dir run)
+    useradd --home-dir "$PWD" --no-create-home --shell /bin/sh "$user"
+    job=$(on_cluster setpriv --reuid "$user" --regid "$user" --clear-groups env HOME="$PWD" USER="$user" LOGNAME="$user" \
+        qsub -terse -pe mpi 2 "${stints[@]}" -v DTRAIN_FAULT=slow "$script" "${settings[@]}" --steps 9 --run-dir run)
     ends "$job" 60 0
     succeeded "dtrain.o$job" || bad "no successor"
     ends "$(successor "dtrain.o$job")" 60 0
@@ -173,11 +177,11 @@ gridengine_exit_codes() {
     ends "$job" 60 70
 }
 
-# A node that dies: a new job waits, and goes on when there is a node.
+# A node that dies, but not that of the script: a new job waits, and goes on when there is a node.
 add_case gridengine_node_dies long alone
 gridengine_node_dies() {
     local job log
-    job=$(submit -v "$slowly" -- --steps 12 --checkpoint-every 2 --stall-timeout 4 --run-dir run)
+    job=$(submit -masterq all.q@node1 -v DTRAIN_FAULT=slow -- --steps 12 --checkpoint-every 2 --stall-timeout 4 --run-dir run)
     log=dtrain.o$job
     await 60 "step 5" reached "$log" 5
     "$root/Cluster/local/gridengine" lose node2

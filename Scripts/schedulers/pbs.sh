@@ -1,6 +1,6 @@
 # Cases of Cluster/pbs/train.pbs. PBS has no package here, so qsub, qrerun and qstat are stand-ins: a job is the script, run with
 # the variables that PBS sets. See cases.sh.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154,SC2015
 script=$root/Cluster/pbs/train.pbs
 
 prepare() {
@@ -45,7 +45,7 @@ called() { has called "$1" || bad "not called: $1: $(cat called 2>/dev/null)"; }
 add_case pbs_goes_on short together
 pbs_goes_on() {
     local number
-    export "$slowly" DTRAIN_MARGIN=56
+    export DTRAIN_FAULT=slow DTRAIN_MARGIN=56
     for number in 1 2 3 4; do
         stint "$number.log" --steps 14 --run-dir run
         ((status == 75)) || break
@@ -58,7 +58,7 @@ pbs_goes_on() {
 # Where qrerun is for operators only, a new job takes over, with arguments, task and walltime of this one.
 add_case pbs_goes_on_without_qrerun short together
 pbs_goes_on_without_qrerun() {
-    export "$slowly" DTRAIN_MARGIN=57 QRERUN_STATUS=1 PBS_ARRAY_INDEX=3 PBS_WALLTIME=00:01:01
+    export DTRAIN_FAULT=slow DTRAIN_MARGIN=57 QRERUN_STATUS=1 PBS_ARRAY_INDEX=3 PBS_WALLTIME=00:01:01
     stint log --steps 30 --run-dir run-%a --seed %a
     ((status == 75)) || bad "exit code $status"
     saved run-3 || bad "no checkpoint in run-3"
@@ -69,7 +69,7 @@ pbs_goes_on_without_qrerun() {
 # qdel sends SIGTERM: saved, not queued again.
 add_case pbs_deleted short together
 pbs_deleted() {
-    export "$slowly"
+    export DTRAIN_FAULT=slow
     export DTRAIN_MARGIN=1
     stint log --steps 12 --run-dir run &
     await 60 "step 2" reached log 2

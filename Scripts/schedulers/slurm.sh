@@ -1,5 +1,5 @@
 # Cases of Cluster/slurm/train.sbatch on a real Slurm. See cases.sh.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154,SC2015
 script=$root/Cluster/slurm/train.sbatch
 
 prepare() {
@@ -75,7 +75,7 @@ slurm_array_by_srun() {
 add_case slurm_goes_on short together
 slurm_goes_on() {
     local job log
-    export "$slowly"
+    export DTRAIN_FAULT=slow
     job=$(submit -- --steps 12 --run-dir run)
     log=dtrain-$job.log
     await 60 "step 3" reached "$log" 3
@@ -118,7 +118,7 @@ slurm_hangs() {
 add_case slurm_cancelled short together
 slurm_cancelled() {
     local job
-    job=$(export "$slowly" && submit -- --steps 12 --run-dir run)
+    job=$(export DTRAIN_FAULT=slow && submit -- --steps 12 --run-dir run)
     await 60 "step 3" reached "dtrain-$job.log" 3
     on_cluster scancel "$job"
     await 60 "the end of job $job" in_state "$job" CANCELLED
@@ -133,7 +133,7 @@ slurm_cancelled() {
 add_case slurm_time_limit long together
 slurm_time_limit() {
     local job
-    export "$slowly"
+    export DTRAIN_FAULT=slow
     job=$(submit --time=00:01:00 --signal=B:USR1@30 -- --steps 160 --run-dir run)
     ends "$job" 580 COMPLETED
     (($(field "$job" Restarts) >= 5)) || bad "$(field "$job" Restarts) restarts"
@@ -143,7 +143,7 @@ slurm_time_limit() {
 add_case slurm_requeued_by_hand long together
 slurm_requeued_by_hand() {
     local job
-    export "$slowly"
+    export DTRAIN_FAULT=slow
     job=$(submit -- --steps 12 --run-dir run)
     await 60 "step 3" reached "dtrain-$job.log" 3
     on_cluster scontrol requeue "$job"
@@ -206,6 +206,11 @@ slurm_exit_codes() {
         ends "$job" 60 FAILED 64:0
         job=$(DTRAIN_FAULT=stall:step=2 submit -- --steps 9 --stall-timeout 2 --run-dir "$launcher-70")
         ends "$job" 60 FAILED 70:0
+        # A rank that is killed: that of mpirun, or srun, too.
+        job=$(DTRAIN_FAULT=slow submit -- --steps 30 --run-dir "$launcher-137")
+        await 60 "step 2" reached "dtrain-$job.log" 2
+        pgrep --full "^[^ ]*dtrain train .*--run-dir $launcher-137" | head -n 1 | xargs kill -KILL
+        ends "$job" 60 FAILED 137:0
         # SIGTERM to the script: saved, and not queued again.
         job=$(DTRAIN_FAULT=slow submit -- --steps 30 --run-dir "$launcher-75")
         await 60 "step 2" reached "dtrain-$job.log" 2
@@ -221,7 +226,7 @@ processes() { ip netns pids "$DTRAIN_CLUSTER-$1" | xargs -r ps -o pid=,comm= -p 
 add_case slurm_daemon_killed long alone
 slurm_daemon_killed() {
     local job
-    export "$slowly"
+    export DTRAIN_FAULT=slow
     job=$(submit -- --steps 12 --run-dir run)
     await 60 "step 3" reached "dtrain-$job.log" 3
     processes node2 slurmd | xargs kill -KILL
@@ -234,7 +239,7 @@ slurm_daemon_killed() {
 # A node that dies: the job is queued again, and goes on when there is a node.
 node_dies() {
     local job
-    export DTRAIN_LAUNCHER=$1 "$slowly"
+    export DTRAIN_LAUNCHER=$1 DTRAIN_FAULT=slow
     job=$(submit -- --steps 12 --checkpoint-every 2 --stall-timeout 4 --run-dir run)
     await 60 "step 5" reached "dtrain-$job.log" 5
     "$root/Cluster/local/slurm" lose node2
