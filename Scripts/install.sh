@@ -1,14 +1,65 @@
 #!/usr/bin/env bash
 # Builds dtrain with the Swift runtime linked statically and installs it, so that it runs on nodes without Swift. What
-# it still needs there is Open MPI, OpenBLAS and spng (Debian: openmpi-bin libopenblas0 libspng0).
+# it still needs there is Open MPI, OpenBLAS and spng (Debian: openmpi-bin libopenblas0 libspng0); a bundle has the last two in it.
 #
-# Usage: Scripts/install.sh [PREFIX]     installs PREFIX/bin/dtrain; PREFIX is /usr/local if writable, else ~/.local
+# Usage: Scripts/install.sh [PREFIX]              installs PREFIX/bin/dtrain; PREFIX is /usr/local if writable, else ~/.local
+#        Scripts/install.sh --bundle FILE.tar.gz  packs dtrain, its libraries and the job scripts; unpacked anywhere, it needs
+#                                                 Open MPI 4 (openmpi-bin) and glibc 2.35 or newer, nothing else
 set -euo pipefail
 # shellcheck source=Scripts/setup.sh
 source "$(dirname -- "${BASH_SOURCE[0]}")/setup.sh"
 
-if (($# > 1)) || [[ ${1:-} == -* ]]; then
-    fail "usage: Scripts/install.sh [PREFIX]"
+usage="usage: Scripts/install.sh [PREFIX], or Scripts/install.sh --bundle FILE.tar.gz"
+static=$root/.build/static
+scratch=
+
+# build_static OPTION...: the binary, in $static.
+build_static() {
+    set_up
+    swift build --package-path "$root" --scratch-path "$static" \
+        -c release --static-swift-stdlib --product dtrain "$@" >&2
+}
+
+# The libraries that dtrain needs, their paths one a line, but for those of libc, the C++ runtime and Open MPI: an Open MPI has
+# those itself, and two of one kind in a process do not go together.
+own_libraries() {
+    local binary=$1 mpi
+    mpi=$(ldd "$binary" | awk '$1 ~ /^libmpi\./ { print $3 }')
+    [[ -n $mpi ]] || fail "$binary is not linked with Open MPI's libmpi. hint: pkg-config --libs ompi-c"
+    awk '$2 == "=>" { print $3 }' <(ldd "$binary") | grep -vxFf <(awk '$2 == "=>" { print $3 }' <(ldd "$mpi")) |
+        grep -vE '/(libmpi|libc|libm|libstdc\+\+|libgcc_s)\.so' || true
+}
+
+bundle() {
+    local file=$1 place library
+    [[ $file == *.tar.gz ]] || fail "'$file' does not end in .tar.gz. hint: $usage"
+    [[ -d $(dirname -- "$file") && -w $(dirname -- "$file") ]] || fail "$(dirname -- "$file") cannot be written. hint: name another FILE"
+    # DT_RPATH, which the libraries' own needs are found by as well; DT_RUNPATH, the default, is dtrain's alone.
+    build_static -Xlinker -rpath -Xlinker '$ORIGIN/../lib' -Xlinker --disable-new-dtags
+    scratch=$(mktemp -d)
+    trap 'rm -rf -- "$scratch"' EXIT
+    place=$scratch/dtrain
+    mkdir -p -- "$place"/{bin,lib,Cluster}
+    strip -o "$place/bin/dtrain" "$static/release/dtrain"
+    cp -- "$root/Cluster/dtrain-job.sh" "$place/bin/"
+    while read -r library; do
+        cp --dereference -- "$library" "$place/lib/${library##*/}"
+        strip --strip-unneeded "$place/lib/${library##*/}"
+    done < <(own_libraries "$static/release/dtrain")
+    cp -R -- "$root"/Cluster/{README.md,hostfile.example,slurm,sge,pbs} "$place/Cluster/"
+    chmod -R a+rX,go-w "$place"
+    tar --create --directory "$scratch" --owner 0 --group 0 --numeric-owner --sort name dtrain | gzip -9 >"$scratch/bundle"
+    mv -f -- "$scratch/bundle" "$file"
+    say "packed $file ($(du -h --apparent-size -- "$file" | cut -f 1)): dtrain with $(cd -- "$place/lib" && echo *)"
+    say "on each node: apt-get install openmpi-bin; tar -xzf ${file##*/} -C /opt; export PATH=/opt/dtrain/bin:\$PATH"
+}
+
+if [[ ${1:-} == --bundle ]]; then
+    (($# == 2)) || fail "$usage"
+    bundle "$2"
+    exit 0
+elif (($# > 1)) || [[ ${1:-} == -* ]]; then
+    fail "$usage"
 fi
 if (($# == 1)); then
     [[ -n $1 ]] || fail "PREFIX is empty. hint: Scripts/install.sh ~/.local"
@@ -23,16 +74,18 @@ if ! mkdir -p -- "$prefix/bin" 2>/dev/null || [[ ! -w $prefix/bin ]]; then
 fi
 bin=$(cd -- "$prefix/bin" && pwd)
 
-set_up
-swift build --package-path "$root" --scratch-path "$root/.build/static" \
-    -c release --static-swift-stdlib --product dtrain >&2
+build_static
 
 # Written beside the target and renamed, so that a dtrain that is running keeps its own file.
 new=$(mktemp -- "$bin/.dtrain.XXXXXX")
 trap 'rm -f -- "$new"' EXIT
-strip -o "$new" "$root/.build/static/release/dtrain"
+strip -o "$new" "$static/release/dtrain"
 chmod 755 "$new"
 mv -f -- "$new" "$bin/dtrain"
+# The job scripts of Cluster/ find it beside dtrain.
+cp -- "$root/Cluster/dtrain-job.sh" "$new"
+chmod 644 "$new"
+mv -f -- "$new" "$bin/dtrain-job.sh"
 
 say "installed $bin/dtrain ($(du -h -- "$bin/dtrain" | cut -f 1))"
 case ":$PATH:" in

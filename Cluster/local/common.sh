@@ -19,6 +19,8 @@ cluster=${DTRAIN_CLUSTER:-dtrain}
     fail "DTRAIN_CLUSTER=$cluster is no name for a cluster. hint: small letters and digits, such as DTRAIN_CLUSTER=second"
 # The cluster's: hosts (its /etc/hosts), nodes (a line each: name, processors), bandwidth; made last of all.
 state=/run/dtrain-cluster/$cluster
+# What a batch system over the nodes keeps (slurm, gridengine): not in /run, where nothing may be executed on many systems.
+service=/var/lib/dtrain-cluster/$cluster
 
 check_tools() {
     local tool
@@ -37,7 +39,8 @@ lock() {
 
 # The cluster's namespaces that exist, one a line.
 namespaces() {
-    ip netns list | cut -d ' ' -f 1 | grep -Ex "$cluster-(switch|node[0-9]+)" || true
+    # It also speaks of namespaces that are not the cluster's.
+    ip netns list 2>/dev/null | cut -d ' ' -f 1 | grep -Ex "$cluster-(switch|node[0-9]+)" || true
 }
 
 is_namespace() { [[ $(stat --file-system --format %T "/run/netns/$1" 2>/dev/null) == nsfs ]]; }
@@ -83,6 +86,6 @@ take_down() {
     for space in "${spaces[@]}"; do
         ip netns delete "$space"
     done
-    rm -rf -- "$state"
-    rmdir -- "${state%/*}" 2>/dev/null || true
+    rm -rf -- "$state" "$service"
+    rmdir -- "${state%/*}" "${service%/*}" 2>/dev/null || true
 }

@@ -264,7 +264,7 @@ package final class Trainer {
         console.line("ranks: \(communicator.size), exchange \(communicator.size == 1 ? "none" : configuration.exchange.rawValue)")
         for line in lines { console.line("  " + String(decoding: line, as: UTF8.self)) }
         for line in advice.lines { console.line(line) }
-        if let warning = placement.warning { console.warning(warning) }
+        for warning in try placement.warnings(of: communicator) { console.warning(warning) }
         if !faults.isEmpty { console.warning("DTRAIN_FAULT is set: this run is made to fail, for a test") }
         console.line("run directory: \(directory.path)")
     }
