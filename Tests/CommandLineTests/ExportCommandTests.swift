@@ -84,7 +84,7 @@ extension CommandLineTests {
                 #expect(outcome.status == 1 && outcome.stderr.contains("; hint: "), "\(outcome)")
             }
             let data = try folder.dataSet("other", frames: 5, testFrames: 5)
-            try FileManager.default.removeItem(atPath: "\(data)/Testing/Depth")
+            try FileManager.default.removeItem(atPath: "\(data)/Testing/Depth/test_seq_1")
             let outcome = try Dtrain.run(["export", checkpoint, "--samples", folder("samples"), "--data", data])
             #expect(outcome.status == 1 && outcome.stderr.contains("no frame can be used"), "\(outcome)")
             #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted() == ["other", "run"])
