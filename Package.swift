@@ -31,8 +31,8 @@ let package = Package(
     name: "dtrain",
     products: [.executable(name: "dtrain", targets: ["dtrain"])],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
-        .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
     ],
     targets: [
         .systemLibrary(name: "CMPI", pkgConfig: "ompi-c", providers: [.apt(["libopenmpi-dev", "openmpi-bin"])]),
@@ -58,6 +58,7 @@ let package = Package(
                 "Exchange",
             ]),
 
+        module("Export", ["Tensors", "Collectives", "Layers", "Networks", "HandData", "Checkpoints", "Training"]),
         module(
             "Benchmarks",
             ["Tensors", "Kernels", "Telemetry", "HandData", "Optimizers", "Layers", "Networks", "Exchange", "Collectives"]),
@@ -65,7 +66,7 @@ let package = Package(
         .executableTarget(
             name: "dtrain",
             dependencies: [
-                "Training", "Benchmarks", "Tensors", "Kernels", "Collectives", "Telemetry", "Checkpoints", "HandData", "Networks",
+                "Training", "Export", "Benchmarks", "Tensors", "Kernels", "Collectives", "Telemetry", "Checkpoints", "HandData", "Networks",
                 "Optimizers", "Exchange", "CLinux", .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Yams", package: "Yams"),
             ],
@@ -85,6 +86,7 @@ let package = Package(
         tests("Exchange", ["Collectives", "Layers", "Networks", "Optimizers", "Tensors"]),
         tests("Training", ["Checkpoints", "Collectives", "HandData", "Kernels", "Networks", "Optimizers", "Tensors"]),
         tests("Telemetry"),
+        tests("Export", ["Layers"]),
         .testTarget(
             name: "CommandLineTests", dependencies: ["TestSupport", "Checkpoints", "dtrain"], exclude: ["Snapshots"],
             swiftSettings: settings),

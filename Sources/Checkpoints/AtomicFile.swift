@@ -10,9 +10,7 @@ package enum AtomicFile {
     /// A symbolic link at `path` is replaced, not followed. On failure the old file is untouched.
     /// - Throws: `.system` or `.missing` (no such directory).
     package static func write(_ path: String, _ bytes: [UInt8]) throws(CheckpointError) {
-        let (directory, name) = split(path)
-        let temporary = "\(directory)/\(temporaryPrefix)\(name)-\(Directories.uniqueSuffix)"
-        try Directories.remove(temporary)
+        let temporary = try temporary(for: path)
         do throws(CheckpointError) {
             try writeNew(temporary, bytes)
             try Directories.move(temporary, to: path)
@@ -20,7 +18,31 @@ package enum AtomicFile {
             unlink(temporary)
             throw error
         }
-        try Directories.synchronize(directory)
+        try Directories.synchronize(split(path).directory)
+    }
+
+    /// Lets `body` create a file under a temporary name, then gives it its own, replacing what had it.
+    /// - Throws: what `body` throws; `.system`.
+    package static func replace(
+        _ path: String, _ body: (_ temporary: String) throws(CheckpointError) -> Void
+    ) throws(CheckpointError) {
+        let temporary = try temporary(for: path)
+        do throws(CheckpointError) {
+            try body(temporary)
+            try Directories.move(temporary, to: path)
+        } catch {
+            unlink(temporary)
+            throw error
+        }
+        try Directories.synchronize(split(path).directory)
+    }
+
+    /// A name in the directory of `path` that is free.
+    static func temporary(for path: String) throws(CheckpointError) -> String {
+        let (directory, name) = split(path)
+        let temporary = "\(directory)/\(temporaryPrefix)\(name)-\(Directories.uniqueSuffix)"
+        try Directories.remove(temporary)
+        return temporary
     }
 
     /// `write` of text as UTF-8.

@@ -57,10 +57,13 @@ package struct JointGraph: LayerDescription {
 
     package func make(_ input: Shape, _ builder: inout LayerBuilder) -> any Layer { JointGraphLayer(self, input, &builder) }
 
+    /// Pairs of joints, one after the other.
+    package var bones: [Int] { edges.isEmpty ? Self.hand : edges }
+
     /// A, (joints, joints).
-    fileprivate var normalizedAdjacency: [Float] {
+    package var normalizedAdjacency: [Float] {
         var adjacency = [Float](repeating: 0, count: joints * joints)
-        let edges = edges.isEmpty ? Self.hand : edges
+        let edges = bones
         for joint in 0..<joints { adjacency[joint * joints + joint] = 1 }
         for pair in stride(from: 0, to: edges.count, by: 2) {
             adjacency[edges[pair] * joints + edges[pair + 1]] = 1

@@ -1,0 +1,9 @@
+import Export
+import Layers
+import Testing
+
+@Suite struct ExportedLayerTests {
+    @Test func everyKindOfLayerCanBeExported() {
+        #expect(ModelExport.kinds == LayerCatalog.kinds)
+    }
+}
