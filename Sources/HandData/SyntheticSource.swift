@@ -3,7 +3,8 @@ import Tensors
 /// Synthetic hands as a source of samples: frames are rendered when they are read.
 package struct SyntheticSource: FrameSource {
     private let hands: SyntheticHands
-    private let frames: Range<Int>
+    /// Numbers of the renderer's frames.
+    package let frames: Range<Int>
     private let scratch = ScratchPool()
 
     /// - Parameter frames: numbers of the renderer's frames; sample 0 is the first.

@@ -9,6 +9,7 @@ package struct CropSettings: Sendable, Equatable {
     package var size = 0
     /// Edge of the cube around the hand, mm.
     package var cube = 250.0
+    package var centre = CentreChoice.com
     package var augmentation = Augmentation.none
 }
 

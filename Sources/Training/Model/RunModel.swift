@@ -71,14 +71,18 @@ package struct RunModel: Sendable {
             var crop = HandCrop(size: description.input.height)
             crop.cube = model.crop.cube
             crop.augmentation = model.crop.augmentation
+            // The centres of files are known with the data: see `pipeline(centre:isVaried:)`.
+            if model.crop.centre == .labels { crop.centre = .labels }
             pipeline = .crop(crop)
         }
     }
 
-    /// The pipeline without variation.
-    var evaluationPipeline: SamplePipeline {
+    /// The pipeline of a part of the data.
+    /// - Parameter isVaried: for training; evaluation leaves the variation out.
+    func pipeline(centre: CentreFinder, isVaried: Bool) -> SamplePipeline {
         guard var crop = pipeline.crop else { return pipeline }
-        crop.augmentation = .none
+        crop.centre = centre
+        if !isVaried { crop.augmentation = .none }
         return .crop(crop)
     }
 

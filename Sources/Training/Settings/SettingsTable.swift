@@ -18,7 +18,15 @@ package enum DataSection: SettingSection {
             help: "A sample that cannot be read: stop the run, or skip it on all ranks and count it."
         ).resuming(.allowed),
         .integer("synthetic-frames", \.syntheticFrames, 1...10_000_000, help: "Synthetic training frames."),
-        .integer("synthetic-test-frames", \.syntheticTestFrames, 1...10_000_000, help: "Synthetic held-out frames."),
+        .integer(
+            "synthetic-test-frames", \.syntheticTestFrames, 1...10_000_000,
+            help: "Synthetic test frames; as many other hands are held out for validation."),
+        .choice(
+            "validation", \.validation,
+            help: """
+                What the best weights are chosen by: whole training sequences that are held out (of synthetic hands: others than the \
+                test's); the last tenth of the training frames; or the test frames, whose error is no test result then.
+                """),
         .text("image-size", \.imageSize, "WIDTHxHEIGHT", help: "Size of synthetic frames; must divide by --pool.")
             .checked {
                 $0.imageExtent == nil ? "--image-size is '\($0.imageSize)'; hint: WIDTHxHEIGHT, for example 320x240" : nil
@@ -70,6 +78,13 @@ package enum CropSection: SettingSection {
         .integer(
             "crop-size", \.model.crop.size, 0...1024, "pixels", help: "Rows and columns of the crop; 0: as the network was designed."
         ).resuming(.fixed),
+        .value(
+            "centre", \.model.crop.centre, "centre", form: "com, labels, FILE, TRAINING-FILE,TEST-FILE",
+            help: """
+                Where the cube is: at the hand's centre of mass; at the mean of the true joints, which no unknown frame tells; or at \
+                the centres of files with a line 'u v d' a frame.
+                """
+        ).resuming(.allowed),
         .value(
             "augment", \.model.crop.augmentation, "amounts",
             form: "none, icvl, strong, or amounts such as jitter=10,rotation=180,scale=0.1",
@@ -184,6 +199,9 @@ package enum RunDirectorySection: SettingSection {
         .integer(
             "validate-frames", \.validateFrames, 0...mostSteps,
             help: "Held-out frames a validation uses, from the first; 0: all."),
+        .integer(
+            "patience", \.patience, 0...1_000_000, "validations",
+            help: "Stop when so many validations in a row gave no better held-out error; 0: never."),
     ]
 }
 
