@@ -45,7 +45,7 @@ package struct SyntheticSource: FrameSource {
     package var fingerprint: UInt64 {
         var hash = StreamHash()
         let frameRange = [UInt64(frames.lowerBound), UInt64(frames.upperBound)]
-        for word in [SyntheticHands.version, hands.seed, UInt64(width), UInt64(height)] + frameRange {
+        for word in [SyntheticHands.version, hands.seed, UInt64(width), UInt64(height)] + frameRange + hands.style.words {
             hash.combine(word)
         }
         return hash.value

@@ -99,7 +99,7 @@ struct RunData {
         }
         // Frames of one seed and other numbers are other hands: the test set follows the training set's numbers, and the held-out set
         // the test set's.
-        let hands = SyntheticHands(seed: configuration.seed, width: width, height: height)
+        let hands = SyntheticHands(seed: configuration.seed, width: width, height: height, style: configuration.handStyle)
         let training = SyntheticSource(hands, frames: 0..<configuration.syntheticFrames)
         let count = configuration.syntheticTestFrames
         let test = SyntheticSource(hands, frames: configuration.syntheticFrames..<configuration.syntheticFrames + count)

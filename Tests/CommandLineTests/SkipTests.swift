@@ -171,7 +171,8 @@ extension CommandLineTests {
                 }.joined(separator: " ")
             }
             try BadInput.write(labels: labels, folder)
-            let outcome = try Dtrain.run(Dtrain.small + ["--data", data, "--steps", "1", "--run-dir", folder("run")])
+            let outcome = try Dtrain.run(
+                Dtrain.small + ["--data", data, "--validation", "test", "--steps", "1", "--run-dir", folder("run")])
             let line = try #require(outcome.lines.first { $0.hasPrefix("warning: the first 60 training frames: ") }, "\(outcome)")
             #expect(line.contains("; 0% of the joints lie on one") && line.contains("hint: "))
             #expect(line.contains("100% of the joints lie outside the frame") == (kind == "beside"))

@@ -74,7 +74,7 @@ extension CommandLineTests {
         }
 
         @Test(arguments: Dtrain.canRunRanks ? [1, 2] : [1]) func patienceEndsARunAndAResumedOneAlike(ranks: Int) throws {
-            let settings = wild + ["--patience", "2", "--keep-checkpoints", "99"]
+            let settings = wild + ["--learning-rate", "5e-2", "--patience", "2", "--keep-checkpoints", "99"]
             let outcome = try Dtrain.train(settings, into: folder("whole"), ranks: ranks)
             let stop = try #require(outcome.lines.first { $0.hasPrefix("stopped early after step ") })
             #expect(stop.contains("2 validations in a row gave no better held-out error than"))

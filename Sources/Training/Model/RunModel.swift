@@ -61,7 +61,7 @@ package struct RunModel: Sendable {
                 "--crop-size \(model.crop.size): a network from a file tells its size itself; hint: input: in \(name)", exitCode: 64)
         }
         if window != nil {
-            pipeline = .frame(configuration.input)
+            pipeline = .frame(configuration.input, camera: configuration.camera.camera)
         } else {
             guard description.input.height == description.input.width, description.input.channels == 1 else {
                 throw TrainingFailure(
@@ -70,6 +70,7 @@ package struct RunModel: Sendable {
             }
             var crop = HandCrop(size: description.input.height)
             crop.cube = model.crop.cube
+            crop.camera = configuration.camera.camera
             crop.augmentation = model.crop.augmentation
             // The centres of files are known with the data: see `pipeline(centre:isVaried:)`.
             if model.crop.centre == .labels { crop.centre = .labels }
