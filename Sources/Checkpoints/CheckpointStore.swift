@@ -91,6 +91,13 @@ package struct CheckpointStore: Sendable {
         return Search(checkpoint: nil, damaged: damaged)
     }
 
+    /// The checkpoint that `best` points at, by its state and its files' sizes; nil where there is no such link.
+    /// - Throws: as `Checkpoint.open`.
+    package func best() throws(CheckpointError) -> Checkpoint? {
+        let link = "\(directory)/\(Self.bestName)"
+        return Directories.exists(link) ? try Checkpoint.open(link, verifying: .sizes) : nil
+    }
+
     private func steps() throws(CheckpointError) -> [Int] {
         (try Directories.names(in: directory) ?? []).compactMap(Self.step(ofName:)).sorted()
     }

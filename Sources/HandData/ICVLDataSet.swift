@@ -1,26 +1,32 @@
-/// An ICVL data set on disk: its training part and its held-out part.
+/// An ICVL data set on disk: what is trained on, what is held out of it to choose by, and the test frames.
 package struct ICVLDataSet: Sendable {
     package let training: ICVLFrames
+    /// What is validated on.
     package let heldOut: ICVLFrames
+    /// The test frames, where there are any and they are not what is validated on.
+    package let test: ICVLFrames?
+    /// What is held out, in words.
+    package let heldOutText: String
+    /// Samples that the training label file lists: the numbers of `ICVLFrames.places` in both parts of it.
+    package let listedCount: Int
     /// What the user should know about how the parts were chosen, one line each.
     package let notes: [String]
     /// Label lines that are none, training first; at most `LabelTable.reportedAtMost` a part.
     package let malformed: [BadSample]
     /// How many such lines there are in all.
     package let malformedCount: Int
-    /// Whether the held-out part is a test set of its own, not split off the training frames.
-    package let hasTestSet: Bool
-
-    /// Share of the training frames that is held out where there is no test set.
-    static let heldOutPercent = 10
+    /// Whether the held-out part is the test set, not split off the training frames.
+    package let validatesOnTest: Bool
 
     /// Finds and reads the label files below `directory`; frames are not looked at but for the first, whose size all
     /// others must have.
     ///
-    /// Without a test set the last tenth of the originals, in file order, is held out, and rotated copies of those are
-    /// left out of training.
+    /// What is held out is no part of the training, nor are rotated copies of it. Where there is no test set, or no sequences can be
+    /// held out, it is the last tenth of the originals in file order.
     /// - Throws: `DataError` if there is no data set, no sample in it, or no frame that can be read.
-    package static func open(_ directory: String, rotations: Rotations = .none) throws(DataError) -> ICVLDataSet {
+    package static func open(
+        _ directory: String, rotations: Rotations = .none, validation: ValidationSplit = .test
+    ) throws(DataError) -> ICVLDataSet {
         let layout = try ICVLLayout.find(in: directory)
         var table = LabelTable()
         var rotated = 0
@@ -40,42 +46,41 @@ package struct ICVLDataSet: Sendable {
         }
         let size = try frameSize(table, folder: layout.trainingDepth)
 
-        if layout.testLabels.isEmpty {
-            let split = splitOffHeldOut(table)
-            let note =
-                "no Testing/test_seq_*.txt in \(printable(directory)): the last \(heldOutPercent)% of the training frames, "
-                + "\(split.heldOut.count), are held out"
-            func part(_ samples: [Int32]) -> ICVLFrames {
-                ICVLFrames(table: table, samples: samples, depthFolder: layout.trainingDepth, size: size)
-            }
-            return ICVLDataSet(
-                training: part(split.training), heldOut: part(split.heldOut), notes: [note],
-                malformed: table.malformed, malformedCount: table.malformedCount, hasTestSet: false)
+        func part(_ samples: [Int32]) -> ICVLFrames {
+            ICVLFrames(table: table, samples: samples, depthFolder: layout.trainingDepth, size: size)
         }
-
-        var test = LabelTable()
-        for file in layout.testLabels { try LabelFile.read(file, into: &test) }
-        let notes = test.count == 0 ? ["no samples in \(layout.testLabels.map(printable).joined(separator: ", "))"] : []
-        return ICVLDataSet(
-            training: ICVLFrames(table: table, samples: listed, depthFolder: layout.trainingDepth, size: size),
-            heldOut: ICVLFrames(
-                table: test, samples: (0..<test.count).map { Int32($0) }, depthFolder: layout.testDepth, size: size),
-            notes: notes, malformed: table.malformed + test.malformed,
-            malformedCount: table.malformedCount + test.malformedCount, hasTestSet: true)
-    }
-
-    /// The last tenth of the originals, and the rest without rotated copies of that tenth.
-    static func splitOffHeldOut(_ table: LabelTable) -> (training: [Int32], heldOut: [Int32]) {
-        let starts = (0..<table.count).map { FramePath.originalStart(table.name($0)) }
-        let originals = starts.indices.filter { starts[$0] == nil }
-        let heldOutCount = originals.count < 2 ? 0 : max(1, originals.count * heldOutPercent / 100)
-        let heldOut = originals.suffix(heldOutCount)
-        let heldOutNames = Set(heldOut.map { table.name($0) })
-        // By name for originals too: a frame that is listed twice must not be on both sides.
-        let training = starts.indices.filter { index in
-            !heldOutNames.contains(table.name(index).dropFirst(starts[index] ?? 0))
+        var (notes, test, testTable): ([String], ICVLFrames?, LabelTable) = ([], nil, LabelTable())
+        if !layout.testLabels.isEmpty {
+            for file in layout.testLabels { try LabelFile.read(file, into: &testTable) }
+            if testTable.count == 0 { notes = ["no samples in \(layout.testLabels.map(printable).joined(separator: ", "))"] }
+            test = ICVLFrames(
+                table: testTable, samples: (0..<testTable.count).map { Int32($0) }, depthFolder: layout.testDepth, size: size)
         }
-        return (training.map { Int32($0) }, heldOut.map { Int32($0) })
+        func set(_ training: [Int32], _ heldOut: ICVLFrames, _ text: String, validatesOnTest: Bool = false) -> ICVLDataSet {
+            ICVLDataSet(
+                training: part(training), heldOut: heldOut, test: validatesOnTest ? nil : test, heldOutText: text,
+                listedCount: table.count, notes: notes, malformed: table.malformed + testTable.malformed,
+                malformedCount: table.malformedCount + testTable.malformedCount, validatesOnTest: validatesOnTest)
+        }
+        if validation == .test, let test { return set(listed, test, "the test frames", validatesOnTest: true) }
+        if validation == .sequence, let split = HeldOutSplit.ofSequences(table) {
+            let names = split.sequences.map { printable($0) }.joined(separator: ", ")
+            return set(split.training, part(split.heldOut), "whole training sequences: \(names)")
+        }
+        let split = HeldOutSplit.ofFrames(table)
+        let percent = HeldOutSplit.percent
+        switch validation {
+        case .test:
+            notes.append(
+                "no Testing/test_seq_*.txt in \(printable(directory)): the last \(percent)% of the training frames, "
+                    + "\(split.heldOut.count), are held out")
+        case .sequence:
+            notes.append(
+                "the training frames are of too few sequences to hold whole ones out: the last \(percent)% of the frames, "
+                    + "\(split.heldOut.count), are")
+        case .fraction: break
+        }
+        return set(split.training, part(split.heldOut), "the last \(percent)% of the training frames")
     }
 
     /// The size of the first frame that can be read, of the first hundred.

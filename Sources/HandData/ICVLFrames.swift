@@ -26,6 +26,10 @@ package struct ICVLFrames: FrameSource {
 
     package var count: Int { samples.count }
 
+    /// The number of each sample among those that its label file lists: malformed lines, and rotated copies that are not used, do not
+    /// count.
+    package var places: [Int] { samples.map { Int($0) } }
+
     package func readLabel(_ index: Int, into label: UnsafeMutableBufferPointer<Float>) {
         let start = Int(samples[index]) * HandLabel.valueCount
         table.labels.withUnsafeBufferPointer { labels in

@@ -30,6 +30,7 @@ package struct PoseSource: FrameSource {
         table.labels.withUnsafeBytes { hash.combine($0) }
         hash.combine(hands.seed)
         hash.combine(SyntheticHands.version)
+        for word in hands.style.words { hash.combine(word) }
         fingerprint = hash.value
     }
 

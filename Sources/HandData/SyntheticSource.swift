@@ -3,7 +3,8 @@ import Tensors
 /// Synthetic hands as a source of samples: frames are rendered when they are read.
 package struct SyntheticSource: FrameSource {
     private let hands: SyntheticHands
-    private let frames: Range<Int>
+    /// Numbers of the renderer's frames.
+    package let frames: Range<Int>
     private let scratch = ScratchPool()
 
     /// - Parameter frames: numbers of the renderer's frames; sample 0 is the first.
@@ -44,7 +45,7 @@ package struct SyntheticSource: FrameSource {
     package var fingerprint: UInt64 {
         var hash = StreamHash()
         let frameRange = [UInt64(frames.lowerBound), UInt64(frames.upperBound)]
-        for word in [SyntheticHands.version, hands.seed, UInt64(width), UInt64(height)] + frameRange {
+        for word in [SyntheticHands.version, hands.seed, UInt64(width), UInt64(height)] + frameRange + hands.style.words {
             hash.combine(word)
         }
         return hash.value

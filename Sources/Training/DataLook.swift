@@ -22,15 +22,16 @@ struct DataLook {
     private var matching = 0.0
     private var seen = 0
 
-    /// Looks at both parts; all ranks call, each decodes a share.
+    /// Looks at all parts; all ranks call, each decodes a share.
     /// - Parameter validated: how many of the held-out frames are used.
     /// - Returns: notes and warnings for the console.
     /// - Throws: `TrainingFailure` on all ranks where no frame of a part can be read.
     static func lines(
-        training: any FrameSource, heldOut: any FrameSource, validated: Int, path: String, policy: BadSamplePolicy,
-        _ communicator: any Communicator, _ watchdog: Watchdog
+        training: any FrameSource, heldOut: any FrameSource, validated: Int, test: (any FrameSource)?, path: String,
+        policy: BadSamplePolicy, _ communicator: any Communicator, _ watchdog: Watchdog
     ) throws -> (notes: [String], warnings: [String]) {
-        let parts = [("training", training, training.count), ("held-out", heldOut, validated)]
+        var parts = [("training", training, training.count), ("held-out", heldOut, validated)]
+        if let test { parts.append(("test", test, test.count)) }
         var (notes, warnings): ([String], [String]) = ([], [])
         for (name, source, count) in parts {
             let look = try DataLook(source, count: count, name: name, path: path, policy, communicator, watchdog)

@@ -129,6 +129,16 @@ final class Evaluator {
         scratches = (0..<team.count).map { _ in SampleScratch(width: source.width, height: source.height) }
     }
 
+    /// An evaluator of other frames of the same size, with the memory of this one: one of them may be in use at a time.
+    /// - Parameter pipeline: of inputs of the same size.
+    init(_ other: Evaluator, source: any FrameSource, pipeline: SamplePipeline) {
+        precondition(source.width == other.scratches[0].width && source.height == other.scratches[0].height, "frames of one size")
+        (self.source, self.pipeline, frames) = (source, pipeline, source.count)
+        (watchdog, arena, loss, policy, team) = (other.watchdog, other.arena, other.loss, other.policy, other.team)
+        (communicator, camera, chunk, pixels) = (other.communicator, other.camera, other.chunk, other.pixels)
+        (input, labels, geometries, scratches) = (other.input, other.labels, other.geometries, other.scratches)
+    }
+
     /// Loss and errors of `network` over the held-out frames.
     /// - Throws: `TrainingFailure` on all ranks when a frame cannot be read and the policy is to stop.
     func validate(_ network: Network) throws -> ValidationResult {

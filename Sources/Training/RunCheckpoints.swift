@@ -187,6 +187,34 @@ final class RunCheckpoints {
         }
     }
 
+    /// The step of the best checkpoint, on all ranks; nil where there is none.
+    /// - Throws: `TrainingFailure`, on all ranks, where it cannot be opened.
+    func bestStep() throws -> Int? {
+        let own = try communicator.together { communicator.rank == 0 ? try store.best()?.step ?? -1 : -1 }
+        let step = try Int(communicator.maximum(Double(own)))
+        return step < 0 ? nil : step
+    }
+
+    /// Puts the weights of the best checkpoint in the place of the network's: averaged ones where the run averages. All ranks call.
+    func loadBest() throws {
+        try communicator.together {
+            guard communicator.rank == 0 else { return try stream.serve() }
+            let given = Result { try giveBest() }
+            try stream.end()
+            try given.get()
+        }
+    }
+
+    private func giveBest() throws {
+        let name = bases.average == nil ? CheckpointWrite.modelFile : CheckpointWrite.averageFile
+        guard let checkpoint = try store.best() else { return }
+        try checkpoint.verify(name)
+        let reader = try checkpoint.reader(name)
+        for (index, parameter) in ownership.table.parameters.enumerated() {
+            try give(.weights, of: index, from: reader, named: parameter.name)
+        }
+    }
+
     private func give(_ checkpoint: Checkpoint) throws {
         let model = try checkpoint.reader(CheckpointWrite.modelFile)
         let optimizer = try checkpoint.reader(CheckpointWrite.optimizerFile)

@@ -4,7 +4,16 @@ import HandData
 /// The samples of a run: what is trained on and what is held out, checked as far as that is possible before step 1.
 struct RunData {
     let training: any FrameSource
+    /// What is validated on, and the best is chosen by.
     let heldOut: any FrameSource
+    /// What the best weights are evaluated on, once, at the end; nil: nothing, or the held-out frames are the test frames.
+    let test: (any FrameSource)?
+    /// Where crops are put.
+    let centres: PartCentres
+    /// What the held-out frames are, in words.
+    let heldOutText: String
+    /// Whether the held-out frames are the test frames.
+    let validatesOnTest: Bool
     /// Where the samples come from, one line.
     let origin: String
     /// Lines the user should read.
@@ -20,16 +29,22 @@ struct RunData {
         _ configuration: RunConfiguration, communicator: any Communicator, watchdog: Watchdog
     ) throws -> RunData {
         guard let path = configuration.data else { return try synthetic(configuration, communicator) }
-        let set = try communicator.together { try ICVLDataSet.open(path, rotations: configuration.rotations) }
-        try requireSame(set, path, communicator)
+        let set = try communicator.together {
+            try ICVLDataSet.open(path, rotations: configuration.rotations, validation: configuration.validation)
+        }
+        let given = try communicator.together { try PartCentres.read(configuration.model.crop.centre, of: set) }
+        try requireSame(set, path, centres: given, communicator)
         let missingTraining = try missing(set.training, communicator, watchdog)
         let missingHeldOut = try missing(set.heldOut, communicator, watchdog)
+        let missingTest = try set.test.map { try missing($0, communicator, watchdog) } ?? (indices: [], examples: [])
         // From here on the ranks know the same, and decide alike.
-        let badCount = set.malformedCount + missingTraining.indices.count + missingHeldOut.indices.count
+        let badCount =
+            set.malformedCount + missingTraining.indices.count + missingHeldOut.indices.count + missingTest.indices.count
         var notes = set.notes
         if badCount > 0 {
             let examples = Array(
-                (set.malformed.map(\.description) + missingTraining.examples + missingHeldOut.examples).prefix(mostExamples))
+                (set.malformed.map(\.description) + missingTraining.examples + missingHeldOut.examples + missingTest.examples)
+                    .prefix(mostExamples))
             let more = badCount > examples.count ? ["... and \(badCount - examples.count) more"] : []
             if configuration.onBadSample == .stop {
                 if let only = examples.first, badCount == 1 {
@@ -49,18 +64,30 @@ struct RunData {
             throw TrainingFailure("\(path): no training sample can be used; hint: check the frames under Training/Depth")
         }
         guard heldOut.count > 0 else {
-            guard !set.hasTestSet else {
+            guard !set.validatesOnTest else {
                 throw TrainingFailure("\(path): no held-out sample can be used; hint: check Testing/, or remove it")
             }
             let amount = training.count == 1 ? "one training sample leaves" : "\(training.count) training samples leave"
-            throw TrainingFailure("\(path): \(amount) none to hold out; hint: at least 2 frames that can be read, or a Testing/")
+            throw TrainingFailure(
+                "\(path): \(amount) none to hold out; hint: at least 2 frames that can be read, or "
+                    + (set.test == nil ? "a Testing/" : "--validation test"))
+        }
+        var test = set.test?.removing(missingTest.indices)
+        if let frames = test, frames.count == 0 { test = nil }
+        let centres = given.removing(
+            training: missingTraining.indices, heldOut: missingHeldOut.indices, test: missingTest.indices)
+        if centres.test == nil, test != nil {
+            notes.append(
+                "--centre has no file for the test frames, so they will not be evaluated; hint: --centre TRAINING-FILE,TEST-FILE")
+            test = nil
         }
         let look = try DataLook.lines(
-            training: training, heldOut: heldOut, validated: frameCount(of: heldOut, configuration), path: path,
+            training: training, heldOut: heldOut, validated: frameCount(of: heldOut, configuration), test: test, path: path,
             policy: configuration.onBadSample, communicator, watchdog)
         return RunData(
-            training: training, heldOut: heldOut, origin: "ICVL data in \(path)", notes: notes + look.notes,
-            warnings: look.warnings, skipped: badCount)
+            training: training, heldOut: heldOut, test: test, centres: centres, heldOutText: set.heldOutText,
+            validatesOnTest: set.validatesOnTest, origin: "ICVL data in \(path)", notes: notes + look.notes, warnings: look.warnings,
+            skipped: badCount)
     }
 
     private static func synthetic(
@@ -70,25 +97,33 @@ struct RunData {
         guard width >= 8 && height >= 8 else {
             throw TrainingFailure("--image-size \(configuration.imageSize) is too small for a hand; hint: at least 8x8")
         }
-        // Frames of one seed and other numbers are other hands: the held-out set follows the training set's numbers.
-        let hands = SyntheticHands(seed: configuration.seed, width: width, height: height)
+        // Frames of one seed and other numbers are other hands: the test set follows the training set's numbers, and the held-out set
+        // the test set's.
+        let hands = SyntheticHands(seed: configuration.seed, width: width, height: height, style: configuration.handStyle)
         let training = SyntheticSource(hands, frames: 0..<configuration.syntheticFrames)
-        let heldOut = SyntheticSource(
-            hands,
-            frames: configuration.syntheticFrames..<configuration.syntheticFrames + configuration.syntheticTestFrames)
+        let count = configuration.syntheticTestFrames
+        let test = SyntheticSource(hands, frames: configuration.syntheticFrames..<configuration.syntheticFrames + count)
+        let others = SyntheticSource(hands, frames: test.frames.upperBound..<test.frames.upperBound + count)
+        let validatesOnTest = configuration.validation == .test
         return RunData(
-            training: training, heldOut: heldOut, origin: "synthetic hands (no --data was given)", notes: [], warnings: [],
-            skipped: 0)
+            training: training, heldOut: validatesOnTest ? test : others, test: validatesOnTest ? nil : test,
+            centres: try PartCentres.synthetic(configuration.model.crop.centre),
+            heldOutText: validatesOnTest ? "the test frames" : "synthetic hands of their own", validatesOnTest: validatesOnTest,
+            origin: "synthetic hands (no --data was given)", notes: [], warnings: [], skipped: 0)
     }
 
     /// Bad samples that are told of one by one.
     private static let mostExamples = 5
 
     /// Throws on all ranks when some see other label files: of a file system of their own, say.
-    static func requireSame(_ set: ICVLDataSet, _ path: String, _ communicator: any Communicator) throws {
+    static func requireSame(
+        _ set: ICVLDataSet, _ path: String, centres: PartCentres? = nil, _ communicator: any Communicator
+    ) throws {
         let own = "\(set.training.count) training samples (fingerprint \(String(set.training.fingerprint, radix: 16))), "
             + "\(set.heldOut.count) held-out samples (\(String(set.heldOut.fingerprint, radix: 16))), "
+            + (set.test.map { "\($0.count) test samples (\(String($0.fingerprint, radix: 16))), " } ?? "")
             + "\(set.malformedCount) malformed lines"
+            + (centres.map { $0.fingerprint == 0 ? "" : ", centres (\(String($0.fingerprint, radix: 16)))" } ?? "")
         let all = try communicator.allgather(Array(own.utf8)).map { String(decoding: $0, as: UTF8.self) }
         guard let other = all.firstIndex(where: { $0 != all[0] }) else { return }
         throw TrainingFailure(
@@ -135,8 +170,16 @@ struct RunData {
 
     /// The frames that held-out errors are measured on, in words that differ when the frames do.
     func evaluation(_ configuration: RunConfiguration) -> String {
-        "\(heldOutFrames(configuration)) of \(heldOut.count) held-out frames (fingerprint \(String(heldOut.fingerprint, radix: 16)))"
+        let centre = configuration.model.crop.centre
+        return "\(heldOutFrames(configuration)) of \(heldOut.count) held-out frames (fingerprint "
+            + "\(String(heldOut.fingerprint, radix: 16)))" + (centre == .com ? "" : ", centre \(centre)")
     }
+
+    /// For the metrics and the log: the split that validations are made on.
+    var heldOutName: String { validatesOnTest ? "test" : "validation" }
+
+    /// Of the samples that are trained on.
+    var fingerprint: String { String(training.fingerprint ^ centres.trainingFingerprint, radix: 16) }
 
     /// The mean label of the training samples, of at most 10,000 spread evenly: what a network must beat.
     func meanLabel() -> [Float] {

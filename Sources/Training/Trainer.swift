@@ -148,7 +148,7 @@ package final class Trainer {
         state = TrainingState(
             network: model.window, architecture: model.window == nil ? model.description : nil,
             settings: TrainingState.compared(resolved), averagedUpdates: resolved.model.averaging == nil ? nil : 0,
-            dataFingerprint: String(data.training.fingerprint, radix: 16),
+            dataFingerprint: data.fingerprint,
             trainingSamples: data.training.count)
         directory = try RunDirectoryHandle(
             resolved, state: state, evaluation: data.evaluation(resolved), communicator: communicator, console: console,
@@ -165,9 +165,10 @@ package final class Trainer {
         let first = max(0, resumed)
         step = first
         let training = data.training
+        let trainingPipeline = model.pipeline(centre: data.centres.training, isVaried: true)
         loader = try communicator.together {
             try plan.makeLoader(
-                training, pipeline: model.pipeline, configuration: resolved, communicator: communicator, step: first)
+                training, pipeline: trainingPipeline, configuration: resolved, communicator: communicator, step: first)
         }
         let processors = placement.processors.isEmpty ? Processors.allowed() : placement.processors
         let writer = try communicator.together {
@@ -193,8 +194,8 @@ package final class Trainer {
         }
         division = exchangePlan.division
         evaluator = Evaluator(
-            source: data.heldOut, frames: data.heldOutFrames(resolved), pipeline: model.evaluationPipeline, loss: model.description.loss,
-            policy: resolved.onBadSample, maximumSamples: plan.shard, team: team,
+            source: data.heldOut, frames: data.heldOutFrames(resolved),
+            pipeline: model.pipeline(centre: data.centres.heldOut, isVaried: false), loss: model.description.loss, policy: resolved.onBadSample, maximumSamples: plan.shard, team: team,
             communicator: communicator, watchdog: watchdog, arena: arena)
         checkpoints = RunCheckpoints(
             store: directory.store, network: network, optimizer: optimizer, average: average, ownership: exchangePlan.ownership,
@@ -242,7 +243,15 @@ package final class Trainer {
         if let line = learning { console.line(line) }
         console.line(
             "data: \(data.origin), \(data.training.count) training and \(data.heldOut.count) held-out frames of "
-                + "\(data.training.width)x\(data.training.height)")
+                + "\(data.training.width)x\(data.training.height)" + (data.test.map { ", \($0.count) test frames" } ?? ""))
+        console.line(
+            "validation: \(data.heldOutText)"
+                + (data.validatesOnTest
+                    ? ": the best is chosen by them, so their error is no test result"
+                    : data.test == nil ? "; there are no test frames to evaluate" : "; the test frames are evaluated once, at the end"))
+        if data.centres.training.usesTruth {
+            console.warning("--centre labels: crops are put where the true joints are, so no error of this run is one on unknown frames")
+        }
         for note in notes + data.notes + directory.notes { console.line("note: \(note)") }
         for warning in data.warnings { console.warning(warning) }
         let samples = configuration.batchSize * configuration.model.accumulate
@@ -277,7 +286,7 @@ package final class Trainer {
         if settings.clipping != .none { words.append("clipping \(settings.clipping)") }
         if settings.accumulate > 1 { words.append("\(settings.accumulate) micro-batches a step") }
         if let averaging = settings.averaging { words.append("averaged weights (\(averaging.decay))") }
-        if let crop = model.pipeline.crop { words.append("crops of \(Int(crop.cube)) mm at the centre of mass, \(crop.size) pixels") }
+        if let crop = model.pipeline.crop { words.append("crops of \(Int(crop.cube)) mm, centre \(data.centres.training.name), \(crop.size) pixels") }
         if model.window == nil { words.append("\(InstructionSet.best.name) kernels") }
         return words.joined(separator: ", ")
     }
@@ -296,6 +305,10 @@ package final class Trainer {
             // All ranks must know whether the last step was validated: they validate together or not at all.
             let validated = try Int(communicator.maximum(Double(isKept ? saved?.validationStep ?? -1 : -1)))
             state.validationStep = validated < 0 ? nil : validated
+            // Likewise when to stop early.
+            let best = try communicator.maximum(isKept ? saved?.bestError ?? -1 : -1)
+            let since = try Int(communicator.maximum(Double(isKept ? saved?.validationsSinceBest ?? -1 : -1)))
+            (state.bestError, state.validationsSinceBest) = (best < 0 ? nil : best, since < 0 ? nil : since)
             state.skippedSamples = saved?.skippedSamples
             state.skippedSampleNames = saved?.skippedSampleNames
             skippedNames = Set(saved?.skippedSampleNames ?? [])
@@ -326,7 +339,7 @@ package final class Trainer {
             let count = model.description.declarations.first { $0.initial == .poseComponents }?.shape[0] ?? 0
             poses = try communicator.together {
                 try PosePrincipalComponents.find(
-                    data.training, pipeline: model.pipeline, seed: configuration.seed, count: count, team: team)
+                    data.training, pipeline: model.pipeline(centre: data.centres.training, isVaried: true), seed: configuration.seed, count: count, team: team)
             }
         }
         // Crops' labels are about 0 by themselves.
@@ -341,6 +354,7 @@ package final class Trainer {
     func meanLabel() -> [Float] {
         guard model.pipeline.crop != nil else { return data.meanLabel() }
         return PosePrincipalComponents.mean(
-            data.training, pipeline: model.evaluationPipeline, seed: configuration.seed, team: team)
+            data.training, pipeline: model.pipeline(centre: data.centres.training, isVaried: false), seed: configuration.seed,
+            team: team)
     }
 }

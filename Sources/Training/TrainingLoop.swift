@@ -50,7 +50,7 @@ extension Trainer {
         try supervision?.beginTraining()
         timer.restart()
         let first = step
-        while step < totalSteps {
+        while step < totalSteps && !isOutOfPatience {
             try trainStep()
             if step == first + 1 {
                 console.line(format("first step done %.1f s after the start", Stopwatch.now - startedAt))
@@ -63,15 +63,25 @@ extension Trainer {
             if step % configuration.validateEvery == 0 || step == totalSteps {
                 try timer.measureElsewhere { try validate() }
             }
-            if isSaved { try timer.measureElsewhere { try save(isLast: isLast) } }
+            // The only thing that a validation decides.
+            let isEarly = isOutOfPatience && !isLast
+            if isEarly && !isSaved && configuration.verifyEvery > 0 { try timer.measureVerification { try verify() } }
+            if isSaved || isEarly { try timer.measureElsewhere { try save(isLast: isLast || isEarly) } }
             tellNews()
-            if let reason = stopReason, step < totalSteps { return try leave(reason) }
+            if let reason = stopReason, step < totalSteps, !isOutOfPatience { return try leave(reason) }
         }
         // The last step is done: there is nothing to try again.
         stopReason = nil
-        if step == first { console.line("nothing to do: \(step) steps are done already; hint: a larger --steps") }
+        if step < totalSteps {
+            console.line(
+                "stopped early after step \(step): \(state.validationsSinceBest ?? 0) validations in a row gave no better held-out error "
+                    + format("than %.2f mm", state.bestError ?? 0) + "; hint: a larger --patience goes on")
+        } else if step == first {
+            console.line("nothing to do: \(step) steps are done already; hint: a larger --steps")
+        }
         try conclude()
         try finishWriting()
+        try evaluateTest()
     }
 
     /// Ends a run that was asked to stop.
@@ -85,7 +95,7 @@ extension Trainer {
     }
 
     /// Waits for what is on its way to disk.
-    private func finishWriting() throws {
+    func finishWriting() throws {
         watchdog.enter(.ending, step: step)
         do {
             try checkpoints.finish()

@@ -75,42 +75,103 @@ extension Trainer {
 
     func validate() throws {
         watchdog.enter(.validation, step: step)
-        let result: ValidationResult
-        do {
-            result = try withAveragedWeights { try evaluator.validate(network) }
-        } catch let failure as TrainingFailure {
-            throw failure.savingSteps()
-        }
-        if try communicator.maximum(Double(evaluator.newlyBad.count)) > 0 { try report(bad: evaluator.newlyBad) }
-        guard result.frames > 0 else {
-            throw TrainingFailure(
-                "step \(step): no held-out frame can be read, so there is no score; hint: look at the frames and their storage: "
-                    + "--check-data lists what is wrong with each"
-            ).savingSteps()
-        }
+        let result = try withAveragedWeights { try errors(evaluator, "held-out") }
         if let before = validatedFrames, before != result.frames {
             console.warning(
                 "step \(step): \(result.frames) held-out frames could be read, \(before) the time before: their errors are not "
                     + "comparable")
         }
         validatedFrames = result.frames
+        if state.validationStep != step {
+            let isBetter = state.bestError.map { result.jointErrorMillimetres < $0 } ?? true
+            if isBetter { state.bestError = result.jointErrorMillimetres }
+            state.validationsSinceBest = isBetter ? 0 : (state.validationsSinceBest ?? 0) + 1
+        }
         state.validation = result
         state.validationStep = step
         console.line(
             "step \(step): held-out joint error \(format("%.2f", result.jointErrorMillimetres)) mm over \(result.frames) "
-                + "frames, loss \(format(lossDigits, result.loss)), all joints within 40 mm in "
+                + "frames\(heldOutWords), loss \(format(lossDigits, result.loss)), all joints within 40 mm in "
                 + "\(format("%.1f", result.success40 * 100))% of them")
         write([
             ("step", .integer(step)),
+            ("validation", .object(fields(of: result, split: data.heldOutName, centre: data.centres.heldOut))),
+        ])
+    }
+
+    /// Whether so many validations as `--patience` says gave no better error; the same on all ranks.
+    var isOutOfPatience: Bool {
+        configuration.patience > 0 && (state.validationsSinceBest ?? 0) >= configuration.patience
+    }
+
+    /// Loss and errors over an evaluator's frames, of the weights as they are; tells of frames that cannot be read.
+    /// - Throws: `TrainingFailure` on all ranks where a frame cannot be read and the policy is to stop, or none can.
+    private func errors(_ evaluator: Evaluator, _ name: String) throws -> ValidationResult {
+        let result: ValidationResult
+        do {
+            result = try evaluator.validate(network)
+        } catch let failure as TrainingFailure {
+            throw failure.savingSteps()
+        }
+        if try communicator.maximum(Double(evaluator.newlyBad.count)) > 0 { try report(bad: evaluator.newlyBad) }
+        guard result.frames > 0 else {
+            throw TrainingFailure(
+                "step \(step): no \(name) frame can be read, so there is no score; hint: look at the frames and their storage: "
+                    + "--check-data lists what is wrong with each"
+            ).savingSteps()
+        }
+        return result
+    }
+
+    /// A result's members in metrics.jsonl, which say what it is over.
+    private func fields(of result: ValidationResult, split: String, centre: CentreFinder) -> [(String, MetricValue)] {
+        [
+            ("split", .text(split)), ("centre", .text(model.pipeline.crop == nil ? "none" : centre.name)),
+            ("frames", .integer(result.frames)), ("loss", .number(result.loss)),
+            ("joint_error_mm", .number(result.jointErrorMillimetres)), ("success_20mm", .number(result.success20)),
+            ("success_40mm", .number(result.success40)), ("success_80mm", .number(result.success80)),
+        ]
+    }
+
+    /// ` (validation split, centre com)`.
+    private var heldOutWords: String { words(split: data.heldOutName, centre: data.centres.heldOut) }
+
+    private func words(split: String, centre: CentreFinder) -> String {
+        " (\(split) split" + (model.pipeline.crop == nil ? "" : ", centre \(centre.name)") + ")"
+    }
+
+    /// The test frames, once, when all is done: with the weights of the best checkpoint, averaged where the run averages.
+    func evaluateTest() throws {
+        guard let frames = data.test, let centre = data.centres.test else { return }
+        watchdog.enter(.validation, step: step)
+        let test = Evaluator(evaluator, source: frames, pipeline: model.pipeline(centre: centre, isVaried: false))
+        let best = try checkpoints.bestStep() ?? step
+        let result: ValidationResult
+        if best == step {
+            result = try withAveragedWeights { try errors(test, "test") }
+        } else {
+            try checkpoints.loadBest()
+            network.weightsChanged()
+            result = try errors(test, "test")
+        }
+        let baseline = test.constant(meanLabel())
+        console.line(
+            format("test joint error: %.2f mm", result.jointErrorMillimetres) + " over \(result.frames) frames"
+                + words(split: "test", centre: centre) + ", \(average == nil ? "" : "averaged ")weights of step \(best)"
+                + format(", the best; always predicting the mean label: %.2f mm", baseline.jointErrorMillimetres)
+                + format(" (%.0f%% of it)", result.jointErrorMillimetres / baseline.jointErrorMillimetres * 100))
+        write([
+            ("step", .integer(step)),
             (
-                "validation",
-                .object([
-                    ("frames", .integer(result.frames)), ("loss", .number(result.loss)),
-                    ("joint_error_mm", .number(result.jointErrorMillimetres)), ("success_20mm", .number(result.success20)),
-                    ("success_40mm", .number(result.success40)), ("success_80mm", .number(result.success80)),
-                ])
+                "test",
+                .object(
+                    fields(of: result, split: "test", centre: centre) + [
+                        ("weights_of_step", .integer(best)), ("weights", .text(average == nil ? "trained" : "averaged")),
+                        ("mean_label_joint_error_mm", .number(baseline.jointErrorMillimetres)),
+                    ])
             ),
         ])
+        try finishWriting()
     }
 
     /// Runs `body` with the averaged weights in the network, where there are any.
@@ -173,7 +234,7 @@ extension Trainer {
             console.line(
                 format("held-out joint error: %.2f mm", result.jointErrorMillimetres)
                     + format("; always predicting the mean label: %.2f mm", baseline.jointErrorMillimetres)
-                    + format(" (%.0f%% of it)", share * 100))
+                    + format(" (%.0f%% of it)", share * 100) + heldOutWords)
         }
         let skipped = state.skippedSamples ?? 0
         if skipped + data.skipped > 0 {
@@ -185,7 +246,7 @@ extension Trainer {
             (
                 "mean_label_baseline",
                 .object([
-                    ("loss", .number(baseline.loss)), ("joint_error_mm", .number(baseline.jointErrorMillimetres)),
+                    ("split", .text(data.heldOutName)), ("loss", .number(baseline.loss)), ("joint_error_mm", .number(baseline.jointErrorMillimetres)),
                 ])
             ),
         ])

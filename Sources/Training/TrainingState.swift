@@ -21,6 +21,9 @@ struct TrainingState: Codable, Equatable, Sendable {
     /// The step of the newest validation, and what it gave.
     var validationStep: Int?
     var validation: ValidationResult?
+    /// The lowest held-out error so far, mm, and the validations since.
+    var bestError: Double?
+    var validationsSinceBest: Int?
     /// Adam's steps, where updates were skipped; nil: as many as training steps.
     var optimizerSteps: Int?
     /// Samples that were left out in training, each counted once; nil: none.
@@ -86,9 +89,11 @@ struct TrainingState: Codable, Equatable, Sendable {
     /// What differs in a run that wants to go on from this state.
     private func differences(from run: TrainingState) -> [Difference] {
         var differences: [Difference] = []
-        func compare<Value: Equatable>(_ name: String, _ there: Value, _ here: Value, _ change: String? = nil) {
+        func compare<Value: Equatable>(
+            _ name: String, _ there: Value, _ here: Value, _ change: String? = nil, _ remark: String = ""
+        ) {
             guard there != here else { return }
-            differences.append(Difference(text: "\(name) \(there) there, \(here) here", change: change))
+            differences.append(Difference(text: "\(name) \(there) there, \(here) here\(remark)", change: change))
         }
         if let there = network, let here = run.network {
             compare("image width", there.width, here.width)
@@ -101,7 +106,10 @@ struct TrainingState: Codable, Equatable, Sendable {
             if row.name == "on-bad-sample", there == nil { continue }
             compare("--\(row.name)", there ?? "none", here ?? "none", row.resuming == .allowed ? row.name : nil)
         }
-        compare("training samples", trainingSamples, run.trainingSamples, "data")
+        let isFormer = trainingSamples > run.trainingSamples && settings?["centre"] == nil
+        compare(
+            "training samples", trainingSamples, run.trainingSamples, "data",
+            isFormer ? " (dtrain of that time held none out where there were test frames: --validation test)" : "")
         if trainingSamples == run.trainingSamples {
             compare("data fingerprint", dataFingerprint, run.dataFingerprint, "data")
         }

@@ -10,7 +10,7 @@ extension BadInput {
         _ name: String, _ words: [String], ranks: Bool = false, lines: Int = 1, _ change: @escaping @Sendable (TestFolder) throws -> Void
     ) -> BadInput {
         BadInput(
-            name: name, arguments: training + ["--data", "@/data"], words: words, ranks: ranks,
+            name: name, arguments: training + ["--validation", "test", "--data", "@/data"], words: words, ranks: ranks,
             prepare: {
                 _ = try $0.dataSet()
                 try change($0)

@@ -94,6 +94,16 @@ extension BadInput {
             words: ["--schedule is 'exponential:factor=1.5'", "hint:"], status: 64),
         BadInput(name: "no accumulation", arguments: ["--accumulate", "0"], words: ["--accumulate is 0", "hint:"], status: 64),
         BadInput(name: "no such augmentation", arguments: ["--augment", "spin=3"], words: ["there is no 'spin'", "hint:"], status: 64),
+        BadInput(name: "three centre files", arguments: ["--centre", "a,b,c"], words: ["--centre is 'a,b,c'", "com, labels, FILE"], status: 64),
+        BadInput(
+            name: "crops for a network of whole frames", arguments: ["--cube", "200"],
+            words: ["--cube is 200.0, and preset seed sees whole frames", "--preset dtrain-hand"], status: 64),
+        BadInput(
+            name: "centres for a network of whole frames", arguments: ["--preset", "shallow", "--centre", "labels"],
+            words: ["--centre is labels, and preset shallow"], status: 64),
+        BadInput(
+            name: "centres of no frames", arguments: ["--preset", "dtrain-hand", "--centre", "c.txt"],
+            words: ["--centre c.txt: ", "--data"], status: 64),
         BadInput(name: "no such loss", arguments: ["--loss", "mae"], words: ["--loss is 'mae'", "smooth-l1:10"], status: 64),
         BadInput(
             name: "an average of everything", arguments: ["--ema", "1"], words: ["--ema is 1", "between 0 and 1"], status: 64),

@@ -10,7 +10,7 @@ extension CommandLineTests {
         @Test func aWrittenSetTrainsWithTheLossFalling() throws {
             let data = try folder.dataSet(frames: 300, testFrames: 30)
             let outcome = try Dtrain.train(
-                ["--data", data, "--steps", "150", "--learning-rate", "1e-3"], into: folder("run"))
+                ["--data", data, "--validation", "test", "--steps", "150", "--learning-rate", "1e-3"], into: folder("run"))
             #expect(outcome.stdout.contains("data: ICVL data in \(data), 300 training and 30 held-out frames of 64x48"))
             let losses = try Metrics(run: folder("run")).losses
             func mean(_ values: ArraySlice<Double>) -> Double { values.reduce(0, +) / Double(values.count) }
@@ -20,7 +20,7 @@ extension CommandLineTests {
         /// The synthetic hands of the command line are those of `synth` with the same seed: one bit pattern either way.
         @Test func framesFromDiskTrainAsThoseInMemory() throws {
             let data = try folder.dataSet(frames: 60, testFrames: 10)
-            try Dtrain.train(["--data", data, "--seed", "3", "--steps", "12"], into: folder("disk"))
+            try Dtrain.train(["--data", data, "--validation", "test", "--seed", "3", "--steps", "12"], into: folder("disk"))
             try Dtrain.train(
                 ["--seed", "3", "--synthetic-frames", "60", "--synthetic-test-frames", "10", "--steps", "12"],
                 into: folder("memory"))
@@ -44,7 +44,7 @@ extension CommandLineTests {
 
         /// Runs two ranks on data sets of their own, as nodes with disks of their own may.
         private func run(_ data: [String], _ arguments: [String]) throws -> Subprocess.Outcome {
-            let settings = Dtrain.small + arguments + ["--run-dir", folder("run")]
+            let settings = Dtrain.small + arguments + ["--validation", "test", "--run-dir", folder("run")]
             return try Subprocess.mpirun(
                 ranks: 1,
                 [Dtrain.path] + settings + ["--data", data[0], ":", "-np", "1", Dtrain.path] + settings
@@ -82,7 +82,7 @@ extension CommandLineTests {
             try Data(contentsOf: URL(fileURLWithPath: truncated)).prefix(50).write(to: URL(fileURLWithPath: truncated))
             try BadInput.write(labels: labels, folder)
 
-            let settings = ["--data", data, "--steps", "20", "--on-bad-sample", "skip"]
+            let settings = ["--data", data, "--validation", "test", "--steps", "20", "--on-bad-sample", "skip"]
             var outcomes: [Int: Subprocess.Outcome] = [:]
             for ranks in [1, 3] {
                 let outcome = try Dtrain.train(settings, into: folder("\(ranks)"), ranks: ranks)
@@ -106,7 +106,7 @@ extension CommandLineTests {
             let line = try String(contentsOfFile: "\(data)/Testing/test_seq_1.txt", encoding: .utf8)
             let frame = "\(data)/Testing/Depth/\(line.prefix { $0 != " " })"
             try Data("no picture".utf8).write(to: URL(fileURLWithPath: frame))
-            let settings = ["--data", data, "--steps", "6", "--validate-every", "2"]
+            let settings = ["--data", data, "--validation", "test", "--steps", "6", "--validate-every", "2"]
             let outcome = try Dtrain.train(settings + ["--on-bad-sample", "skip"], into: folder("run"))
             #expect(outcome.lines.count { $0.contains("skipped ") && $0.contains(frame) } == 1)
             #expect(outcome.lines.count { $0.contains("over 9 frames") } == 3)

@@ -20,13 +20,13 @@ extension CommandLineTests {
         }
 
         private func baseline(_ run: String) throws -> [String: Double] {
-            let line = try #require(try Metrics(run: folder(run)).lines.last?["mean_label_baseline"] as? [String: Any])
+            let line = try #require(try Metrics(run: folder(run)).lines.last { $0["mean_label_baseline"] != nil }?["mean_label_baseline"] as? [String: Any])
             return line.compactMapValues { ($0 as? NSNumber)?.doubleValue }
         }
 
         /// The baseline is over the frames that count: the same as where the others do not exist.
         @Test(arguments: Dtrain.canRunRanks ? [1, 3] : [1]) func theBaselineIsOverTheFramesThatCount(ranks: Int) throws {
-            let settings = ["--steps", "4", "--on-bad-sample", "skip", "--data"]
+            let settings = ["--validation", "test", "--steps", "4", "--on-bad-sample", "skip", "--data"]
             for name in ["damaged", "absent"] { _ = try folder.dataSet(name, testFrames: 12) }
             try damage(folder("damaged"), "Testing") { $0 % 2 == 1 }
             for (number, frame) in try frames(folder("absent"), "Testing").enumerated() where number % 2 == 1 {
@@ -47,7 +47,8 @@ extension CommandLineTests {
             let data = try folder.dataSet(frames: 150, testFrames: 110)
             try damage(data, part) { _ in true }
             let outcome = try Dtrain.run(
-                Dtrain.small + ["--data", data, "--steps", "9", "--on-bad-sample", "skip", "--run-dir", folder("run")],
+                Dtrain.small
+                    + ["--data", data, "--validation", "test", "--steps", "9", "--on-bad-sample", "skip", "--run-dir", folder("run")],
                 ranks: ranks == 1 ? nil : ranks)
             #expect(outcome.status == 1, "\(outcome)")
             let (name, count) = part == "Training" ? ("training", 150) : ("held-out", 110)
@@ -59,7 +60,7 @@ extension CommandLineTests {
         @Test(arguments: Dtrain.canRunRanks ? [1, 2] : [1]) func aBatchOfNothingButBadSamplesIsPassedOver(ranks: Int) throws {
             let data = try folder.dataSet()
             try damage(data, "Training") { $0 > 1 }
-            let settings = ["--data", data, "--steps", "40", "--batch-size", "2", "--on-bad-sample", "skip"]
+            let settings = ["--data", data, "--validation", "test", "--steps", "40", "--batch-size", "2", "--on-bad-sample", "skip"]
             let outcome = try Dtrain.train(settings, into: folder("run"), ranks: ranks)
             #expect(outcome.lines.contains { $0.contains("none of the batch's samples can be read; no rank updates in this step") })
             let skipped = try #require(outcome.lines.first { $0.hasPrefix("steps without an update: ") })
@@ -80,7 +81,8 @@ extension CommandLineTests {
                 """
             let outcome = try Subprocess.run(
                 ["bash", "-c", command, "bash", Dtrain.path] + Dtrain.small + [
-                    "--data", data, "--steps", "100000", "--cache", "0", "--on-bad-sample", "skip", "--run-dir", folder("run"),
+                    "--data", data, "--validation", "test", "--steps", "100000", "--cache", "0", "--on-bad-sample", "skip",
+                    "--run-dir", folder("run"),
                 ], directory: folder.path)
             #expect(outcome.status == 1 && outcome.stderr.contains("no sample of a whole epoch can be read"), "\(outcome)")
             #expect(outcome.stderr.contains("is saved: --resume auto goes on from it"), "\(outcome)")
@@ -94,7 +96,8 @@ extension CommandLineTests {
             // The look before step 1 sees the first hundred; the validation takes all.
             try damage(data, "Testing") { $0 >= 110 }
             let outcome = try Dtrain.run(
-                Dtrain.small + ["--data", data, "--steps", "9", "--validate-every", "4", "--run-dir", folder("run")])
+                Dtrain.small
+                    + ["--data", data, "--validation", "test", "--steps", "9", "--validate-every", "4", "--run-dir", folder("run")])
             #expect(outcome.status == 1 && outcome.stderr.contains("test_seq_1.txt:111: "), "\(outcome)")
             #expect(outcome.stderr.contains("--check-data lists all such") && outcome.stderr.contains("step 4 is saved"), "\(outcome)")
             #expect(FileManager.default.fileExists(atPath: folder("run/checkpoints/step-00000004/state.json")))
@@ -102,7 +105,7 @@ extension CommandLineTests {
 
         /// `best` is chosen by errors over the same frames.
         @Test(arguments: Dtrain.canRunRanks ? [1, 2] : [1]) func aResumeOnOtherHeldOutFramesSaysSo(ranks: Int) throws {
-            let settings = ["--data", try folder.dataSet(testFrames: 20), "--checkpoint-every", "2", "--validate-every", "2"]
+            let settings = ["--data", try folder.dataSet(testFrames: 20), "--validation", "test", "--checkpoint-every", "2", "--validate-every", "2"]
             try Dtrain.train(settings + ["--steps", "4"], into: folder("run"))
             let same = try Dtrain.train(settings + ["--steps", "4", "--resume", "auto", "--validate-frames", "20"], into: folder("run"))
             #expect(!same.stdout.contains("held-out errors were measured"))
@@ -145,12 +148,12 @@ extension CommandLineTests {
 
         @Test func oneLineTellsWhatTheFirstFramesHold() throws {
             let data = try folder.dataSet()
-            let outcome = try Dtrain.train(["--data", data, "--steps", "1"], into: folder("run"))
+            let outcome = try Dtrain.train(["--data", data, "--validation", "test", "--steps", "1"], into: folder("run"))
             let line = try #require(outcome.lines.first { $0.hasPrefix("note: the first 60 training frames: ") })
             let share = try #require(line.firstMatch(of: /; (\d+)% of the joints lie on one within 150 mm/).flatMap { Int($0.1) })
             #expect(share >= 80, "\(line)")
             #expect(!outcome.stdout.contains("warning"))
-            let small = try Dtrain.train(["--data", data, "--steps", "1", "--batch-size", "61"], into: folder("small"))
+            let small = try Dtrain.train(["--data", data, "--validation", "test", "--steps", "1", "--batch-size", "61"], into: folder("small"))
             #expect(small.stdout.contains("note: a batch of 61 is larger than the set of 60 training samples"))
         }
 
@@ -168,7 +171,8 @@ extension CommandLineTests {
                 }.joined(separator: " ")
             }
             try BadInput.write(labels: labels, folder)
-            let outcome = try Dtrain.run(Dtrain.small + ["--data", data, "--steps", "1", "--run-dir", folder("run")])
+            let outcome = try Dtrain.run(
+                Dtrain.small + ["--data", data, "--validation", "test", "--steps", "1", "--run-dir", folder("run")])
             let line = try #require(outcome.lines.first { $0.hasPrefix("warning: the first 60 training frames: ") }, "\(outcome)")
             #expect(line.contains("; 0% of the joints lie on one") && line.contains("hint: "))
             #expect(line.contains("100% of the joints lie outside the frame") == (kind == "beside"))

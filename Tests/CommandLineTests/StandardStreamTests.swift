@@ -57,7 +57,7 @@ extension CommandLineTests {
             #expect(process.end(within: 20) == 0)
             let steps = lines.filter { $0.contains("/300  loss ") }.map { $0.split(separator: " ")[1] }
             #expect(steps == (1...300).map { "\($0)/300" })
-            #expect(lines.last?.hasPrefix("held-out joint error: ") == true)
+            #expect(lines.last?.hasPrefix("test joint error: ") == true)
         }
 
         @Test func aFullDiskLosesLinesOfTheLogAndSaysSo() throws {

@@ -112,6 +112,37 @@ private func message(_ folder: TemporaryFolder, _ directory: String = "") -> Str
         #expect(all.training.count == 5 * 18, "copies of held-out frames must not be trained on")
     }
 
+    /// Whole sequences from the last on, as many as make a tenth; never one with which more than a third were held out.
+    @Test func sequencesAreHeldOutWhole() throws {
+        let folder = try TemporaryFolder()
+        // A tenth of 60 is 6 frames: the last sequence has 4, the one before is too large, the one before that makes it 9.
+        let lengths = [20, 6, 5, 25, 4]
+        let originals = lengths.enumerated().flatMap { number, length in
+            (0..<length).map { "20260101000\(number)/image_000\($0).png" }
+        }
+        try write(originals.map { "22-5/\($0)" } + originals, labels: "Training/labels.txt", depth: "Training/Depth", in: folder)
+        try write(["test_seq_1/image_0000.png"], labels: "Testing/test_seq_1.txt", depth: "Testing/Depth", first: 200, in: folder)
+        for (rotations, copies) in [(Rotations.none, 1), (.all, 2)] {
+            let data = try ICVLDataSet.open(folder.path, rotations: rotations, validation: .sequence)
+            #expect((data.training.count, data.heldOut.count, data.test?.count) == (51 * copies, 9, 1))
+            #expect(data.heldOutText == "whole training sequences: 202601010002, 202601010004" && !data.validatesOnTest)
+            let listed = copies == 1 ? originals : originals.map { "22-5/\($0)" } + originals
+            let held = data.heldOut.places.map { listed[$0] }
+            #expect(held == originals.filter { $0.hasPrefix("202601010002") || $0.hasPrefix("202601010004") })
+            let trained = data.training.places.map { listed[$0] }
+            #expect(!trained.contains { $0.contains("202601010002") || $0.contains("202601010004") }, "no copies of them either")
+        }
+    }
+
+    @Test func tooFewSequencesLeaveAFraction() throws {
+        let folder = try TemporaryFolder()
+        try standard(in: folder)
+        let data = try ICVLDataSet.open(folder.path, validation: .sequence)
+        #expect((data.training.count, data.heldOut.count, data.test?.count) == (18, 2, 4))
+        #expect(data.notes == ["the training frames are of too few sequences to hold whole ones out: the last 10% of the frames, 2, are"])
+        #expect(try ICVLDataSet.open(folder.path, validation: .fraction).heldOut.fingerprint == data.heldOut.fingerprint)
+    }
+
     @Test(arguments: [
         "somebody/image.png", "22-5/somebody/image.png", "a/201403121135/image.png", "image.png", "5/7.png",
     ])

@@ -91,7 +91,7 @@ struct SettingsTests {
     @Test func whatAResumedRunMayChangeIsInTheTable() {
         #expect(
             Settings.changeable == [
-                "accumulate", "augment", "batch-size", "bias-rate-multiplier", "clip", "data", "learning-rate", "loss",
+                "accumulate", "augment", "batch-size", "bias-rate-multiplier", "centre", "clip", "data", "learning-rate", "loss",
                 "on-bad-sample", "schedule", "seed", "weight-decay",
             ])
         let help = Settings["allow-change"]?.help ?? ""

@@ -80,6 +80,15 @@ package struct CentreTable: Sendable {
         CentreTable(path: path, centres: indices.map { centres[$0] })
     }
 
+    /// Changes when a centre does.
+    package var fingerprint: UInt64 {
+        var hash = StreamHash()
+        for centre in centres {
+            for axis in 0..<3 { hash.combine(centre[axis].bitPattern) }
+        }
+        return hash.value
+    }
+
     private static func parse(_ bytes: UnsafeRawBufferPointer, _ path: String) throws(DataError) -> [SIMD3<Double>] {
         var centres: [SIMD3<Double>] = []
         var line = 0

@@ -36,10 +36,14 @@ package struct SamplePipeline: Sendable {
     }
 
     package let view: View
+    /// The camera of full frames; nil: ICVL's, scaled to the frame.
+    private var frameCamera: Camera?
+
+    private init(view: View, frameCamera: Camera? = nil) { (self.view, self.frameCamera) = (view, frameCamera) }
 
     /// Full frames.
-    package static func frame(_ conditioning: DepthConditioning) -> SamplePipeline {
-        SamplePipeline(view: .frame(conditioning))
+    package static func frame(_ conditioning: DepthConditioning, camera: Camera? = nil) -> SamplePipeline {
+        SamplePipeline(view: .frame(conditioning), frameCamera: camera)
     }
 
     /// Crops of hands.
@@ -66,7 +70,7 @@ package struct SamplePipeline: Sendable {
 
     /// The frames' camera.
     package func camera(width: Int, height: Int) -> Camera {
-        crop?.camera ?? .icvl(width: width, height: height)
+        crop?.camera ?? frameCamera ?? .icvl(width: width, height: height)
     }
 
     /// What `seed` makes of the sample at `position` of an order of `count` samples: for training.

@@ -61,6 +61,23 @@ package struct ContactSheet: Sendable {
         }
     }
 
+    /// A sheet of frames of a source, spread evenly over it, with their joints.
+    /// - Throws: `BadSample`.
+    package init(of source: any FrameSource, rows: Int, columns: Int) throws(BadSample) {
+        self.init(rows: rows, columns: columns, frameWidth: source.width, frameHeight: source.height)
+        let depth = UnsafeMutableBufferPointer<UInt16>.allocate(capacity: source.width * source.height)
+        let label = UnsafeMutableBufferPointer<Float>.allocate(capacity: SyntheticHands.labelCount)
+        defer {
+            depth.deallocate()
+            label.deallocate()
+        }
+        for cell in 0..<min(cellCount, source.count) {
+            let index = source.count <= cellCount ? cell : cell * source.count / cellCount
+            try source.readSample(index, depth: depth, label: label)
+            place(depth: Array(depth), label: Array(label), cell: cell)
+        }
+    }
+
     /// Draws a frame into a cell.
     ///
     /// - Parameters:

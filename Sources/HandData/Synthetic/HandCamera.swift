@@ -10,6 +10,13 @@ struct HandCamera: Sendable {
     let centreX: Float  // pixels
     let centreY: Float  // pixels
 
+    /// A camera that is given.
+    init(_ camera: Camera, width: Int, height: Int) {
+        (self.width, self.height) = (width, height)
+        (focalX, focalY) = (Float(camera.focalU), Float(camera.focalV))
+        (centreX, centreY) = (Float(camera.centreU), Float(camera.centreV))
+    }
+
     init(width: Int, height: Int) {
         self.width = width
         self.height = height

@@ -11,41 +11,52 @@ enum HandDraw {
 
     private static let referenceCamera = HandCamera(width: 320, height: 240)
 
-    /// A hand in front of a 320 x 240 camera, all of its joints within the bounds of the real labels, and its angles.
-    static func draw(_ random: inout SequentialRandom) -> (skeleton: HandSkeleton, pose: HandPose) {
+    /// Where the joints of hands that point anywhere may lie.
+    private static let lowestAnywhere = Vector3(8, 8, 150)
+    private static let highestAnywhere = Vector3(312, 232, 570)
+
+    /// A hand in front of a 320 x 240 camera, all of its joints within the bounds of the real labels, and its angles. One that may point
+    /// anywhere keeps within the frame instead.
+    static func draw(_ random: inout SequentialRandom, _ style: HandStyle) -> (skeleton: HandSkeleton, pose: HandPose) {
         for _ in 0..<40 {
-            let hand = drawOnce(&random)
+            var hand = drawOnce(&random, style)
             // The thumb crosses beyond the pinky in 0.3% of the real frames only.
             let crossed = hand.skeleton.joints[3].x > hand.skeleton.joints[15].x
             if crossed && random.chance(0.7) { continue }
-            if isWithinBounds(hand.skeleton) { return hand }
+            if style.directions == .any { hand.skeleton.turnInPicture(by: random.uniform(-180...180)) }
+            if isWithinBounds(hand.skeleton, style) { return hand }
         }
-        return fallback(&random)
+        return fallback(&random, style)
     }
 
-    private static func isWithinBounds(_ skeleton: HandSkeleton) -> Bool {
+    private static func isWithinBounds(_ skeleton: HandSkeleton, _ style: HandStyle) -> Bool {
+        let (lowest, highest) = style.directions == .any ? (lowestAnywhere, highestAnywhere) : (lowestLabel, highestLabel)
         for joint in 0..<16 {
-            let label = referenceCamera.project(skeleton.joints[joint])
-            if any(label .< lowestLabel) || any(label .> highestLabel) { return false }
+            var label = referenceCamera.project(skeleton.joints[joint])
+            label.z -= style.build.labelDepth
+            if any(label .< lowest) || any(label .> highest) { return false }
         }
         return true
     }
 
-    private static func drawOnce(_ random: inout SequentialRandom) -> (skeleton: HandSkeleton, pose: HandPose) {
+    private static func drawOnce(
+        _ random: inout SequentialRandom, _ style: HandStyle
+    ) -> (skeleton: HandSkeleton, pose: HandPose) {
+        let wide = Float(style.variation)
         let gesture = HandGesture.draw(&random)
         var pose = HandPose(gesture, &random)
-        let scale = random.gaussian(1, 0.035, within: 0.9...1.1)
+        let scale = random.gaussian(1, 0.035 * wide, within: (1 - 0.1 * wide)...(1 + 0.1 * wide))
         var lengths = [5 of Float](repeating: 1)
-        for digit in 0..<5 { lengths[digit] = random.gaussian(1, 0.02, within: 0.94...1.06) }
-        let girth = random.gaussian(1, 0.06, within: 0.86...1.16)
+        for digit in 0..<5 { lengths[digit] = random.gaussian(1, 0.02 * wide, within: (1 - 0.06 * wide)...(1 + 0.06 * wide)) }
+        let girth = random.gaussian(1, 0.06 * wide, within: (1 - 0.14 * wide)...(1 + 0.16 * wide)) * style.build.flesh
         var skeleton = HandSkeleton(pose: pose, scale: scale, lengths: lengths, girth: girth)
         skeleton.settleThumb(&pose.thumb, for: gesture, length: lengths[0])
-        place(&skeleton, &random)
+        place(&skeleton, &random, style.build)
         return (skeleton, pose)
     }
 
     /// Places a hand before the camera and lets its forearm leave it.
-    private static func place(_ skeleton: inout HandSkeleton, _ random: inout SequentialRandom) {
+    private static func place(_ skeleton: inout HandSkeleton, _ random: inout SequentialRandom, _ build: HandBuild) {
         let depth =
             random.chance(0.44)
             ? random.gaussian(405, 9, within: 375...430) : random.gaussian(324, 29, within: 270...415)
@@ -67,8 +78,8 @@ enum HandDraw {
         }
         turn(
             &skeleton, roll: roll.clamped(to: -60...30), pitch: pitch.clamped(to: -60...35),
-            yaw: yaw.clamped(to: -40...45), palm: referenceCamera.unproject(Vector3(u, v, depth)))
-        drawForearm(&skeleton, &random)
+            yaw: yaw.clamped(to: -40...45), palm: referenceCamera.unproject(Vector3(u, v, depth + build.labelDepth)))
+        drawForearm(&skeleton, &random, build)
     }
 
     /// Places the palm joint at `palm`, the fingers leaning right by `roll`, away from the camera by `pitch`, and the pinky's
@@ -84,35 +95,52 @@ enum HandDraw {
     }
 
     /// The forearm leaves downwards and away from the camera, within what the wrist allows.
-    private static func drawForearm(_ skeleton: inout HandSkeleton, _ random: inout SequentialRandom) {
-        let towardsElbow = Vector3(random.gaussian(0.12, 0.12), 0.5, random.gaussian(0.85, 0.12))
-        skeleton.extendForearm(towards: towardsElbow)
+    private static func drawForearm(_ skeleton: inout HandSkeleton, _ random: inout SequentialRandom, _ build: HandBuild) {
+        let (mean, deviation) = (build.forearm, build.forearmDeviation)
+        let towardsElbow = Vector3(random.gaussian(mean.x, deviation), mean.y, random.gaussian(mean.z, deviation))
+        skeleton.extendForearm(towards: towardsElbow, build)
     }
 
     /// An open hand in the middle of the bounds: what a draw that keeps failing falls back to.
-    private static func fallback(_ random: inout SequentialRandom) -> (skeleton: HandSkeleton, pose: HandPose) {
+    private static func fallback(
+        _ random: inout SequentialRandom, _ style: HandStyle
+    ) -> (skeleton: HandSkeleton, pose: HandPose) {
         var pose = HandPose(HandGesture.all[0], &random)
         let lengths = [5 of Float](repeating: 1)
-        var skeleton = HandSkeleton(pose: pose, scale: 0.95, lengths: lengths, girth: 1)
+        var skeleton = HandSkeleton(pose: pose, scale: 0.95, lengths: lengths, girth: style.build.flesh)
         skeleton.settleThumb(&pose.thumb, for: HandGesture.all[0], length: 1)
         turn(&skeleton, roll: 0, pitch: -8, yaw: 5, palm: Vector3(10, 35, 380))
-        drawForearm(&skeleton, &random)
+        drawForearm(&skeleton, &random, style.build)
         return (skeleton, pose)
     }
 }
 
 extension HandSkeleton {
     /// Sets the elbow: in direction `target` (camera space), as far as the wrist turns: most of the way from the hand's own
-    /// direction, at most 50 degrees off it.
-    mutating func extendForearm(towards target: Vector3) {
+    /// direction, at most as far off it as a wrist bends.
+    mutating func extendForearm(towards target: Vector3, _ build: HandBuild) {
         let straight = -along
-        var direction = (straight + target.normalized() * 2).normalized(or: straight)
+        var direction = (straight + target.normalized() * build.forearmTurn).normalized(or: straight)
         let cosine = direction.dot(straight)
-        let limit: Float = 0.643  // cos 50 degrees
+        let limit = build.wristCosine
         if cosine < limit {
             let aside = direction.perpendicular(to: straight).normalized(or: across)
             direction = straight * limit + aside * (1 - limit * limit).squareRoot()
         }
         elbow = wrist + direction * (HandAnatomy.forearmLength * scale)
+    }
+
+    /// Turns everything about the line of depth through the palm joint, clockwise in the picture, degrees.
+    mutating func turnInPicture(by angle: Float) {
+        let (sine, cosine) = sineAndCosine(angle.degrees)
+        let palm = joints[0]
+        func turned(_ direction: Vector3) -> Vector3 {
+            Vector3(cosine * direction.x - sine * direction.y, sine * direction.x + cosine * direction.y, direction.z)
+        }
+        for point in 0..<20 { points[point] = palm + turned(points[point] - palm) }
+        for joint in 0..<16 { joints[joint] = palm + turned(joints[joint] - palm) }
+        wrist = palm + turned(wrist - palm)
+        elbow = palm + turned(elbow - palm)
+        (across, along, outward) = (turned(across), turned(along), turned(outward))
     }
 }

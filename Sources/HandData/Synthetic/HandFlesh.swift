@@ -1,11 +1,11 @@
 extension DepthBuffer {
     /// Draws the flesh of a hand in camera space: fingers and thumb, palm, webs between them, forearm; nothing beyond `farthest` mm.
-    func draw(_ hand: borrowing HandSkeleton, farthest: Float) {
+    func draw(_ hand: borrowing HandSkeleton, _ build: HandBuild, farthest: Float) {
         let thickness = hand.scale * hand.girth
         drawDigits(hand, thickness, farthest)
         drawPalm(hand, thickness, farthest)
         drawThumbWeb(hand, thickness, farthest)
-        drawForearm(hand, thickness, farthest)
+        drawForearm(hand, build, thickness, farthest)
     }
 
     private func drawDigits(_ hand: borrowing HandSkeleton, _ thickness: Float, _ farthest: Float) {
@@ -65,14 +65,15 @@ extension DepthBuffer {
     }
 
     /// The forearm: as wide as the wrist at first, wider towards the elbow, twice as wide as thick.
-    private func drawForearm(_ hand: borrowing HandSkeleton, _ thickness: Float, _ farthest: Float) {
+    private func drawForearm(_ hand: borrowing HandSkeleton, _ build: HandBuild, _ thickness: Float, _ farthest: Float) {
+        let (radii, strands) = (build.forearmRadii, build.forearmStrands)
         let direction = (hand.elbow - hand.wrist).normalized(or: -hand.along)
         let side = hand.across.perpendicular(to: direction).normalized(or: Vector3(1, 0, 0))
         for strand in -1...1 {
             let offset = side * (Float(strand) * hand.scale)
             draw(
-                from: hand.wrist + offset * 11, radius: 11.5 * thickness, to: hand.elbow + offset * 18, radius: 19 * thickness,
-                farthest: farthest)
+                from: hand.wrist + offset * strands.wrist, radius: radii.wrist * thickness, to: hand.elbow + offset * strands.elbow,
+                radius: radii.elbow * thickness, farthest: farthest)
         }
     }
 }

@@ -3,7 +3,8 @@ extension HandSkeleton {
     ///
     /// Labels are the middles of phalanges, so articulations are estimated between them: each lies off the chord of its two
     /// labels, on the outside of the bend. The fingertip continues the last bone. Exact for straight fingers.
-    init(joints: [16 of Vector3]) {
+    /// - Parameter joints: in the bones, not where labels are.
+    init(joints: [16 of Vector3], build: HandBuild) {
         self.joints = joints
         let palm = joints[0]
         let towardsFingers = (joints[7] + joints[10]) * 0.5 - palm
@@ -15,7 +16,7 @@ extension HandSkeleton {
         var reach: Float = 0
         for digit in 1..<5 { reach += (joints[1 + 3 * digit] - palm).length }
         scale = (reach / Self.modelReach).clamped(to: 0.6...1.6)
-        girth = 1
+        girth = build.flesh
         points = [20 of Vector3](repeating: palm)
         wrist = palm
         elbow = palm
@@ -46,7 +47,7 @@ extension HandSkeleton {
             points[4 * digit + 3] =
                 labels.2 + (labels.2 - outer).normalized(or: along) * (bones.z * (1 - fractions.z) * scale)
         }
-        extendForearm(towards: Vector3(0.12, 0.5, 0.85))
+        extendForearm(towards: build.forearm, build)
     }
 
     /// Sum over the fingers of the distance from palm to root label, mm, in the model's open hand.

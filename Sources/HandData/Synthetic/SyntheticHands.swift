@@ -23,19 +23,25 @@ package struct SyntheticHands: Sendable {
     /// Pixels.
     package let height: Int
 
+    /// How they look and vary.
+    package let style: HandStyle
+
     private let camera: HandCamera
 
     /// - Parameters:
     ///   - seed: another seed gives other hands.
     ///   - width: pixels; another size than 320 x 240 shows the same view: fx, cx and labels' u scale with the width.
     ///   - height: pixels; fy, cy and labels' v scale with the height.
+    ///   - style: a style with a camera does not scale with the size.
     /// - Precondition: width and height are at least 8.
-    package init(seed: UInt64, width: Int = 320, height: Int = 240) {
+    package init(seed: UInt64, width: Int = 320, height: Int = 240, style: HandStyle = HandStyle()) {
         precondition(width >= 8 && height >= 8, "a synthetic frame has at least 8 x 8 pixels")
         self.seed = seed
         self.width = width
         self.height = height
-        camera = HandCamera(width: width, height: height)
+        self.style = style
+        camera =
+            style.camera.map { HandCamera($0, width: width, height: height) } ?? HandCamera(width: width, height: height)
     }
 
     /// Working memory of one render at a time: one for each thread. Rendering with it allocates nothing.
@@ -52,13 +58,14 @@ package struct SyntheticHands: Sendable {
     /// - Parameter label: 48 values; see the type.
     package func label(index: UInt64, into label: UnsafeMutableBufferPointer<Float>) {
         var random = CounterRandom(seed: seed, stream: index).generator()
-        write(HandDraw.draw(&random).skeleton, to: label)
+        write(HandDraw.draw(&random, style).skeleton, to: label)
     }
 
     private func write(_ skeleton: HandSkeleton, to label: UnsafeMutableBufferPointer<Float>) {
         precondition(label.count == Self.labelCount, "a label holds 48 numbers")
         for joint in 0..<16 {
-            let position = camera.project(skeleton.joints[joint])
+            var position = camera.project(skeleton.joints[joint])
+            position.z -= style.build.labelDepth
             for axis in 0..<3 { label[3 * joint + axis] = position[axis] }
         }
     }
@@ -75,7 +82,7 @@ package struct SyntheticHands: Sendable {
         scratch: Scratch? = nil
     ) {
         var random = CounterRandom(seed: seed, stream: index).generator()
-        let skeleton = HandDraw.draw(&random).skeleton
+        let skeleton = HandDraw.draw(&random, style).skeleton
         write(skeleton, to: label)
         render(skeleton, &random, index, depth, scratch)
     }
@@ -83,7 +90,7 @@ package struct SyntheticHands: Sendable {
     /// The angles of the hand in frame `index`.
     package func pose(index: UInt64) -> HandPose {
         var random = CounterRandom(seed: seed, stream: index).generator()
-        return HandDraw.draw(&random).pose
+        return HandDraw.draw(&random, style).pose
     }
 
     /// Renders a hand around given joints, with the sensor's noise of frame `index`.
@@ -100,10 +107,11 @@ package struct SyntheticHands: Sendable {
         precondition(joints.count == Self.labelCount, "a label holds 48 numbers")
         var points = [16 of Vector3](repeating: Vector3())
         for joint in 0..<16 {
-            points[joint] = camera.unproject(Vector3(joints[3 * joint], joints[3 * joint + 1], joints[3 * joint + 2]))
+            let depth = joints[3 * joint + 2] + style.build.labelDepth
+            points[joint] = camera.unproject(Vector3(joints[3 * joint], joints[3 * joint + 1], depth))
         }
         var random = CounterRandom(seed: seed, stream: index).generator()
-        render(HandSkeleton(joints: points), &random, index, depth, scratch)
+        render(HandSkeleton(joints: points, build: style.build), &random, index, depth, scratch)
     }
 
     private func render(
@@ -119,8 +127,10 @@ package struct SyntheticHands: Sendable {
         var deepest = skeleton.joints[0].z
         for joint in 1..<16 { deepest = max(deepest, skeleton.joints[joint].z) }
         let reach = random.uniform(50...150)
-        let farthest = max(skeleton.joints[0].z + random.uniform(35...reach), deepest + 20)
-        buffer.draw(skeleton, farthest: farthest)
+        let build = style.build
+        let behindPalm = build.cut + build.cutShare * random.uniform(35...reach)
+        let farthest = max(skeleton.joints[0].z + behindPalm, deepest + build.behindDeepest)
+        buffer.draw(skeleton, build, farthest: farthest)
         DepthSensor(random: CounterRandom(seed: ~seed, stream: index)).read(buffer, into: depth)
     }
 }

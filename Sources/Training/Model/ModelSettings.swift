@@ -9,6 +9,7 @@ package struct CropSettings: Sendable, Equatable {
     package var size = 0
     /// Edge of the cube around the hand, mm.
     package var cube = 250.0
+    package var centre = CentreChoice.com
     package var augmentation = Augmentation.none
 }
 
@@ -116,9 +117,10 @@ extension Augmentation: SettingText {
     private static var amounts: [(name: String, path: WritableKeyPath<Augmentation, Double>, most: Double)] {
         [
             ("jitter", \.jitter, 100), ("rotation", \.rotation, 180), ("scale", \.scale, 0.5), ("noise", \.depthNoise, 100),
-            ("dropout", \.dropout, 0.9),
+            ("dropout", \.dropout, 0.9), ("hole-size", \.holeRadius, 0.5),
         ]
     }
+    private static let usualHoleSize = Augmentation.none.holeRadius
     private static let mostHoles = 100
 
     package init(parsing text: String) throws(SettingError) {
@@ -151,7 +153,8 @@ extension Augmentation: SettingText {
 
     package var description: String {
         if let named = Self.names.first(where: { $0.1 == self }) { return named.0 }
-        let parts = Self.amounts.filter { self[keyPath: $0.path] != 0 }.map { "\($0.name)=\(self[keyPath: $0.path])" }
+        let parts = Self.amounts.filter { self[keyPath: $0.path] != ($0.name == "hole-size" ? Self.usualHoleSize : 0) }
+            .map { "\($0.name)=\(self[keyPath: $0.path])" }
         return (parts + (holes > 0 ? ["holes=\(holes)"] : [])).joined(separator: ",")
     }
 }

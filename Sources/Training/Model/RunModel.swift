@@ -61,7 +61,7 @@ package struct RunModel: Sendable {
                 "--crop-size \(model.crop.size): a network from a file tells its size itself; hint: input: in \(name)", exitCode: 64)
         }
         if window != nil {
-            pipeline = .frame(configuration.input)
+            pipeline = .frame(configuration.input, camera: configuration.camera.camera)
         } else {
             guard description.input.height == description.input.width, description.input.channels == 1 else {
                 throw TrainingFailure(
@@ -70,15 +70,20 @@ package struct RunModel: Sendable {
             }
             var crop = HandCrop(size: description.input.height)
             crop.cube = model.crop.cube
+            crop.camera = configuration.camera.camera
             crop.augmentation = model.crop.augmentation
+            // The centres of files are known with the data: see `pipeline(centre:isVaried:)`.
+            if model.crop.centre == .labels { crop.centre = .labels }
             pipeline = .crop(crop)
         }
     }
 
-    /// The pipeline without variation.
-    var evaluationPipeline: SamplePipeline {
+    /// The pipeline of a part of the data.
+    /// - Parameter isVaried: for training; evaluation leaves the variation out.
+    func pipeline(centre: CentreFinder, isVaried: Bool) -> SamplePipeline {
         guard var crop = pipeline.crop else { return pipeline }
-        crop.augmentation = .none
+        crop.centre = centre
+        if !isVaried { crop.augmentation = .none }
         return .crop(crop)
     }
 

@@ -54,9 +54,15 @@ package struct RunConfiguration: Sendable, Equatable {
     package var data: String?
     package var rotations: Rotations = .none
     package var onBadSample: BadSamplePolicy = .stop
-    /// Frames of the synthetic training and held-out sets, when `data` is nil.
+    /// What the best weights are chosen by.
+    package var validation: ValidationSplit = .sequence
+    /// Frames of the synthetic training and test sets, when `data` is nil; there are as many held-out hands as test hands.
     package var syntheticFrames = 10_000
     package var syntheticTestFrames = 500
+    /// How synthetic hands look and vary; their camera is `camera`.
+    package var hands = HandStyle()
+    /// Of the frames, synthetic or not.
+    package var camera = CameraChoice.icvl
     /// `WIDTHxHEIGHT` of the synthetic frames; a data set on disk has its own.
     package var imageSize = "320x240"
     package var input: DepthConditioning = .normalized
@@ -98,6 +104,8 @@ package struct RunConfiguration: Sendable, Equatable {
     package var validateEvery = 100
     /// Held-out frames a validation uses, from the first; 0: all of them.
     package var validateFrames = 0
+    /// Validations in a row without a better error that end the run; 0: none do.
+    package var patience = 0
 
     /// The run saves and stops after so long.
     package var timeLimit: TimeLimit = .none
@@ -121,7 +129,19 @@ package struct RunConfiguration: Sendable, Equatable {
         case .dense: (batchSize, learningRate) = (32, 1e-3)
         case .hand: (batchSize, learningRate) = (32, 2e-3)
         }
+        // The question's networks keep the hands, and so the figures, that they always had.
+        if preset.architecture != nil { hands.model = .icvl }
     }
+
+    /// The synthetic hands of a run.
+    package var handStyle: HandStyle {
+        var style = hands
+        style.camera = camera.camera
+        return style
+    }
+
+    /// Whether the network sees whole frames, as the question's do, and so reads no setting of crops.
+    package var seesWholeFrames: Bool { model.networkFile == nil && preset.architecture == nil }
 
     /// Width and height of `imageSize`, or nil when it is not two positive numbers with an `x` between.
     package var imageExtent: (width: Int, height: Int)? {

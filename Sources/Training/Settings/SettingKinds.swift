@@ -118,12 +118,15 @@ extension Setting {
     }
 
     /// A value that reads and writes its own text; its errors name the flag.
-    /// - Parameter form: its values in words, for the README.
+    /// - Parameters:
+    ///   - form: its values in words, for the README.
+    ///   - isPath: whether nearly any text is good, as a path is.
     static func value<Value: SettingText>(
-        _ name: String, _ path: Path<Value>, _ placeholder: String, form: String, help: @autoclosure @escaping Help
+        _ name: String, _ path: Path<Value>, _ placeholder: String, form: String, isPath: Bool = false,
+        help: @autoclosure @escaping Help
     ) -> Setting {
         Setting(
-            name, .value, placeholder: placeholder, valuesText: form,
+            name, isPath ? .text : .value, placeholder: placeholder, valuesText: form,
             read: { text, configuration throws(SettingError) in configuration[keyPath: path] = try Value(parsing: text) },
             write: { $0[keyPath: path].description }, help: help)
     }

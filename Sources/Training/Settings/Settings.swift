@@ -58,8 +58,18 @@ extension RunConfiguration {
             if let problem = setting.problem(in: self) { return problem }
         }
         if let problem = optimizer.problem { return problem }
+        if let problem = problemOfCrops { return problem }
         // Networks of crops take frames of any size.
         guard model.networkFile == nil, preset.architecture == nil, data == nil, let extent = imageExtent else { return nil }
         return network(width: extent.width, height: extent.height).problem
+    }
+
+    /// A setting of crops that a network of whole frames would pass over in silence.
+    private var problemOfCrops: String? {
+        guard seesWholeFrames else { return nil }
+        let usual = RunConfiguration(preset: preset)
+        guard let row = CropSection.settings.first(where: { $0.text(in: self) != $0.text(in: usual) }) else { return nil }
+        return "--\(row.name) is \(row.text(in: self) ?? "none"), and preset \(preset.rawValue) sees whole frames, no crops; "
+            + "hint: leave it out, or --preset dtrain-hand"
     }
 }

@@ -18,7 +18,28 @@ package enum DataSection: SettingSection {
             help: "A sample that cannot be read: stop the run, or skip it on all ranks and count it."
         ).resuming(.allowed),
         .integer("synthetic-frames", \.syntheticFrames, 1...10_000_000, help: "Synthetic training frames."),
-        .integer("synthetic-test-frames", \.syntheticTestFrames, 1...10_000_000, help: "Synthetic held-out frames."),
+        .integer(
+            "synthetic-test-frames", \.syntheticTestFrames, 1...10_000_000,
+            help: "Synthetic test frames; as many other hands are held out for validation."),
+        .choice(
+            "validation", \.validation,
+            help: """
+                What the best weights are chosen by: whole training sequences that are held out (of synthetic hands: others than the \
+                test's); the last tenth of the training frames; or the test frames, whose error is no test result then.
+                """),
+        .choice(
+            "hands", \.hands.model,
+            help: "Synthetic hands as dtrain's first were, or with forearm, flesh and labels' depth fitted to ICVL's centres of mass."),
+        .number(
+            "hand-variation", \.hands.variation, hint: "a factor from 0 to 4, such as 2", where: { $0 >= 0 && $0 <= 4 },
+            help: "Factor of how much synthetic hands differ in size, digit lengths and girth; 1: by 3.5%, 2% and 6%."),
+        .choice(
+            "hand-directions", \.hands.directions,
+            help: "Synthetic hands point upwards as in ICVL's test frames, or any way in the picture."),
+        .value(
+            "camera", \.camera, "fx,fy,cx,cy", form: "icvl, fx,fy,cx,cy",
+            help: "The frames' camera, in their pixels: ICVL's, scaled to the frames' size, or focal lengths and principal point."
+        ).resuming(.fixed),
         .text("image-size", \.imageSize, "WIDTHxHEIGHT", help: "Size of synthetic frames; must divide by --pool.")
             .checked {
                 $0.imageExtent == nil ? "--image-size is '\($0.imageSize)'; hint: WIDTHxHEIGHT, for example 320x240" : nil
@@ -70,6 +91,13 @@ package enum CropSection: SettingSection {
         .integer(
             "crop-size", \.model.crop.size, 0...1024, "pixels", help: "Rows and columns of the crop; 0: as the network was designed."
         ).resuming(.fixed),
+        .value(
+            "centre", \.model.crop.centre, "centre", form: "com, labels, FILE, TRAINING-FILE,TEST-FILE", isPath: true,
+            help: """
+                Where the cube is: at the hand's centre of mass; at the mean of the true joints, which no unknown frame tells; or at \
+                the centres of files with a line 'u v d' a frame.
+                """
+        ).resuming(.allowed),
         .value(
             "augment", \.model.crop.augmentation, "amounts",
             form: "none, icvl, strong, or amounts such as jitter=10,rotation=180,scale=0.1",
@@ -184,6 +212,9 @@ package enum RunDirectorySection: SettingSection {
         .integer(
             "validate-frames", \.validateFrames, 0...mostSteps,
             help: "Held-out frames a validation uses, from the first; 0: all."),
+        .integer(
+            "patience", \.patience, 0...1_000_000, "validations",
+            help: "Stop when so many validations in a row gave no better held-out error; 0: never."),
     ]
 }
 

@@ -1,0 +1,73 @@
+/// Which kind of synthetic hands is drawn.
+package enum HandModel: String, CaseIterable, Sendable, Codable {
+    /// Dtrain's first: joints in the bones, a forearm that leaves downwards, cut near the hand.
+    case first
+    /// Fitted to the centres of mass of real ICVL frames around the real joints (`HandBuild.icvl`).
+    case icvl
+}
+
+/// Which way random hands point in the picture.
+package enum HandDirections: String, CaseIterable, Sendable, Codable {
+    /// Upwards, leaning as the real test hands do.
+    case upright
+    /// Any way: turned about the palm by a uniform angle.
+    case any
+}
+
+/// How synthetic hands look and vary. Frames are a function of it, too.
+package struct HandStyle: Sendable, Equatable {
+    package var model = HandModel.first
+    /// Factor of the deviations of size, digit lengths and girth of random hands: 1 is 3.5%, 2% and 6%.
+    package var variation = 1.0
+    package var directions = HandDirections.upright
+    /// The camera that sees them; nil: ICVL's, scaled to the frame.
+    package var camera: Camera?
+
+    package init(
+        model: HandModel = .first, variation: Double = 1, directions: HandDirections = .upright, camera: Camera? = nil
+    ) {
+        (self.model, self.variation, self.directions, self.camera) = (model, variation, directions, camera)
+    }
+
+    /// For fingerprints; empty for the first hands, whose fingerprints are older than styles.
+    var words: [UInt64] {
+        guard self != HandStyle() else { return [] }
+        let intrinsics = camera.map { [$0.focalU, $0.focalV, $0.centreU, $0.centreV] } ?? []
+        return [model == .first ? 1 : 2, variation.bitPattern, directions == .upright ? 1 : 2] + intrinsics.map(\.bitPattern)
+    }
+
+    var build: HandBuild { model == .first ? .first : .icvl }
+}
+
+/// What the kinds of hands differ in: numbers alone.
+struct HandBuild: Sendable {
+    /// How much nearer to the camera than the bones a label's d is, mm, at the same u and v.
+    let labelDepth: Float
+    /// Factor of all flesh radii.
+    let flesh: Float
+    /// Where forearms point to, camera space; random hands' vary by `forearmDeviation` in x and z.
+    let forearm: Vector3
+    let forearmDeviation: Float
+    /// Weight of that direction beside the hand's own.
+    let forearmTurn: Float
+    /// Cosine of the most that a wrist bends.
+    let wristCosine: Float
+    /// Radius of the forearm's strands at the wrist and at the elbow, and their distances from its middle there, mm.
+    let forearmRadii: (wrist: Float, elbow: Float)
+    let forearmStrands: (wrist: Float, elbow: Float)
+    /// The surface ends so far behind the palm joint, mm: `cut` and `cutShare` of a random reach from 35 to 150 mm.
+    let cut: Float
+    let cutShare: Float
+    /// And no nearer than this behind the deepest joint, mm.
+    let behindDeepest: Float
+
+    static let first = HandBuild(
+        labelDepth: 0, flesh: 1, forearm: Vector3(0.12, 0.5, 0.85), forearmDeviation: 0.12, forearmTurn: 2, wristCosine: 0.643,
+        forearmRadii: (11.5, 19), forearmStrands: (11, 18), cut: 0, cutShare: 1, behindDeepest: 20)
+
+    /// Fitted to the real centres of mass (whole frame, d at most 500 mm) of ICVL's test sequence 1 around its real joints, in y and z; in
+    /// x to both sequences, as they differ by 13 mm there whatever the pose. Scripts/centres.sh tells how well.
+    static let icvl = HandBuild(
+        labelDepth: 10, flesh: 0.95, forearm: Vector3(0.62, 0.35, 1), forearmDeviation: 0.15, forearmTurn: 5.5, wristCosine: 0.14,
+        forearmRadii: (10.5, 18), forearmStrands: (11, 18), cut: 76, cutShare: 0.4, behindDeepest: 25)
+}
