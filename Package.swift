@@ -59,13 +59,16 @@ let package = Package(
             ]),
 
         module(
+            "Predictions",
+            ["Tensors", "Collectives", "Telemetry", "Checkpoints", "HandData", "Layers", "Networks", "Training"]),
+        module(
             "Benchmarks",
             ["Tensors", "Kernels", "Telemetry", "HandData", "Optimizers", "Layers", "Networks", "Exchange", "Collectives"]),
 
         .executableTarget(
             name: "dtrain",
             dependencies: [
-                "Training", "Benchmarks", "Tensors", "Kernels", "Collectives", "Telemetry", "Checkpoints", "HandData", "Networks",
+                "Training", "Predictions", "Benchmarks", "Tensors", "Kernels", "Collectives", "Telemetry", "Checkpoints", "HandData", "Networks",
                 "Optimizers", "Exchange", "CLinux", .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Yams", package: "Yams"),
             ],
@@ -84,6 +87,7 @@ let package = Package(
         tests("Collectives", ["TestSupport", "mpi-probe"]),
         tests("Exchange", ["Collectives", "Layers", "Networks", "Optimizers", "Tensors"]),
         tests("Training", ["Checkpoints", "Collectives", "HandData", "Kernels", "Networks", "Optimizers", "Tensors"]),
+        tests("Predictions", ["HandData", "Tensors"]),
         tests("Telemetry"),
         .testTarget(
             name: "CommandLineTests", dependencies: ["TestSupport", "Checkpoints", "dtrain"], exclude: ["Snapshots"],
