@@ -60,13 +60,17 @@ let package = Package(
 
         module("Export", ["Tensors", "Collectives", "Layers", "Networks", "HandData", "Checkpoints", "Training"]),
         module(
+            "Predictions",
+            ["Tensors", "Collectives", "Telemetry", "Checkpoints", "HandData", "Layers", "Networks", "Training"]),
+        module(
             "Benchmarks",
             ["Tensors", "Kernels", "Telemetry", "HandData", "Optimizers", "Layers", "Networks", "Exchange", "Collectives"]),
 
         .executableTarget(
             name: "dtrain",
             dependencies: [
-                "Training", "Export", "Benchmarks", "Tensors", "Kernels", "Collectives", "Telemetry", "Checkpoints", "HandData", "Networks",
+                "Training", "Predictions", "Export", "Benchmarks", "Tensors", "Kernels", "Collectives", "Telemetry", "Checkpoints",
+                "HandData", "Networks",
                 "Optimizers", "Exchange", "CLinux", .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Yams", package: "Yams"),
             ],
@@ -85,6 +89,7 @@ let package = Package(
         tests("Collectives", ["TestSupport", "mpi-probe"]),
         tests("Exchange", ["Collectives", "Layers", "Networks", "Optimizers", "Tensors"]),
         tests("Training", ["Checkpoints", "Collectives", "HandData", "Kernels", "Networks", "Optimizers", "Tensors"]),
+        tests("Predictions", ["HandData", "Tensors"]),
         tests("Telemetry"),
         tests("Export", ["Layers"]),
         .testTarget(

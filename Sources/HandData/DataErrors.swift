@@ -52,7 +52,7 @@ package struct BadSample: Error, CustomStringConvertible, Equatable, Sendable {
 
 /// `text` with control characters escaped, so that a name read from a file can neither break a message's line
 /// nor steer a terminal.
-func printable(_ text: String) -> String {
+package func printable(_ text: String) -> String {
     guard text.unicodeScalars.contains(where: { $0.value < 0x20 || (0x7F..<0xA0).contains($0.value) }) else {
         return text
     }

@@ -15,6 +15,13 @@ enum FieldParser {
     /// Correctly rounded to Double, then to Float.
     /// - Throws: `notANumber` for any other spelling; `notFinite` for nan, inf, and what a Float cannot hold.
     static func float(_ field: Slice<UnsafeRawBufferPointer>) throws(Failure) -> Float {
+        let value = Float(try double(field))
+        guard value.isFinite else { throw .notFinite }
+        return value
+    }
+
+    /// The same, correctly rounded to Double.
+    static func double(_ field: Slice<UnsafeRawBufferPointer>) throws(Failure) -> Double {
         var index = field.startIndex
         let end = field.endIndex
         guard index < end, end - index <= longestField else { throw .notANumber }
@@ -42,7 +49,7 @@ enum FieldParser {
         }
         // Up to 15 digits stay below 2^53.
         if index == end, digits > 0, digits <= 15 {
-            let value = Float(Double(mantissa) / powersOfTen[decimals])
+            let value = Double(mantissa) / powersOfTen[decimals]
             return negative ? -value : value
         }
         return try unusual(field)
@@ -50,7 +57,7 @@ enum FieldParser {
 
     /// Exponents and long mantissas, by the standard library; its spellings beyond decimal (hexadecimal, "nan") are not
     /// numbers of a label file.
-    private static func unusual(_ field: Slice<UnsafeRawBufferPointer>) throws(Failure) -> Float {
+    private static func unusual(_ field: Slice<UnsafeRawBufferPointer>) throws(Failure) -> Double {
         let text = String(decoding: field, as: UTF8.self)
         guard let value = Double(text) else { throw .notANumber }
         guard value.isFinite else { throw .notFinite }
@@ -58,7 +65,6 @@ enum FieldParser {
             (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) || "+-.eE".utf8.contains(byte)
         }
         guard isDecimal else { throw .notANumber }
-        guard Float(value).isFinite else { throw .notFinite }
-        return Float(value)
+        return value
     }
 }

@@ -17,7 +17,10 @@ struct Dtrain: ParsableCommand {
               dtrain train --help
             """,
         version: "0.1.0",
-        subcommands: [TrainCommand.self, DescribeCommand.self, SynthCommand.self, InspectCommand.self, ExportCommand.self, BenchCommand.self],
+        subcommands: [
+            TrainCommand.self, ScoreCommand.self, ExportCommand.self, DescribeCommand.self, SynthCommand.self, InspectCommand.self,
+            BenchCommand.self,
+        ],
         defaultSubcommand: TrainCommand.self)
 
     static func main() {
