@@ -91,11 +91,11 @@ package struct CheckpointStore: Sendable {
         return Search(checkpoint: nil, damaged: damaged)
     }
 
-    /// The checkpoint that `best` points at, by its state and its files' sizes; nil where there is no such link.
+    /// The checkpoint that `best` points at, by its state and its files' sizes; nil where there is no such link, or nothing behind it.
     /// - Throws: as `Checkpoint.open`.
     package func best() throws(CheckpointError) -> Checkpoint? {
         let link = "\(directory)/\(Self.bestName)"
-        return Directories.exists(link) ? try Checkpoint.open(link, verifying: .sizes) : nil
+        return Directories.exists("\(link)/\(CheckpointState.fileName)") ? try Checkpoint.open(link, verifying: .sizes) : nil
     }
 
     private func steps() throws(CheckpointError) -> [Int] {

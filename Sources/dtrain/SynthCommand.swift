@@ -82,7 +82,7 @@ struct SynthCommand: ParsableCommand {
     private var style: HandStyle {
         get throws(SettingError) {
             var configuration = RunConfiguration(preset: .seed)
-            if poses != nil { configuration.hands.model = .icvl }
+            if poses != nil { configuration.hands = .icvl }
             var given = ["hand-variation": "\(handVariation)", "hand-directions": handDirections, "camera": camera]
             given["hands"] = hands
             try Settings.apply(given, to: &configuration)

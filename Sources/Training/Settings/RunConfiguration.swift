@@ -59,8 +59,10 @@ package struct RunConfiguration: Sendable, Equatable {
     /// Frames of the synthetic training and test sets, when `data` is nil; there are as many held-out hands as test hands.
     package var syntheticFrames = 10_000
     package var syntheticTestFrames = 500
-    /// How synthetic hands look and vary; their camera is `camera`.
-    package var hands = HandStyle()
+    /// Which kind of synthetic hands, and how they vary.
+    package var hands = HandModel.first
+    package var handVariation = 1.0
+    package var handDirections = HandDirections.upright
     /// Of the frames, synthetic or not.
     package var camera = CameraChoice.icvl
     /// `WIDTHxHEIGHT` of the synthetic frames; a data set on disk has its own.
@@ -130,14 +132,12 @@ package struct RunConfiguration: Sendable, Equatable {
         case .hand: (batchSize, learningRate) = (32, 2e-3)
         }
         // The question's networks keep the hands, and so the figures, that they always had.
-        if preset.architecture != nil { hands.model = .icvl }
+        if preset.architecture != nil { hands = .icvl }
     }
 
     /// The synthetic hands of a run.
     package var handStyle: HandStyle {
-        var style = hands
-        style.camera = camera.camera
-        return style
+        HandStyle(model: hands, variation: handVariation, directions: handDirections, camera: camera.camera)
     }
 
     /// Whether the network sees whole frames, as the question's do, and so reads no setting of crops.

@@ -28,13 +28,13 @@ package enum DataSection: SettingSection {
                 test's); the last tenth of the training frames; or the test frames, whose error is no test result then.
                 """),
         .choice(
-            "hands", \.hands.model,
+            "hands", \.hands,
             help: "Synthetic hands as dtrain's first were, or with forearm, flesh and labels' depth fitted to ICVL's centres of mass."),
         .number(
-            "hand-variation", \.hands.variation, hint: "a factor from 0 to 4, such as 2", where: { $0 >= 0 && $0 <= 4 },
+            "hand-variation", \.handVariation, hint: "a factor from 0 to 4, such as 2", where: { $0 >= 0 && $0 <= 4 },
             help: "Factor of how much synthetic hands differ in size, digit lengths and girth; 1: by 3.5%, 2% and 6%."),
         .choice(
-            "hand-directions", \.hands.directions,
+            "hand-directions", \.handDirections,
             help: "Synthetic hands point upwards as in ICVL's test frames, or any way in the picture."),
         .value(
             "camera", \.camera, "fx,fy,cx,cy", form: "icvl, fx,fy,cx,cy",
