@@ -57,6 +57,15 @@ package struct Checkpoint: Sendable {
         }
     }
 
+    /// Reads one of its files and compares the checksum.
+    /// - Throws: `.damaged`, `.missing` for a file it does not list, `.system`.
+    package func verify(_ name: String) throws(CheckpointError) {
+        guard let digest = state.files[name] else {
+            throw CheckpointError(.missing, path: path, "this checkpoint has no file \(quoted(name))")
+        }
+        try verify(name, digest, .checksums)
+    }
+
     private func verify(
         _ name: String, _ digest: FileDigest, _ verification: Verification
     ) throws(CheckpointError) {
