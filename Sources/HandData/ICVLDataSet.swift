@@ -84,7 +84,7 @@ package struct ICVLDataSet: Sendable {
     }
 
     /// The size of the first frame that can be read, of the first hundred.
-    private static func frameSize(_ table: LabelTable, folder: String) throws(DataError) -> PNG.Size {
+    static func frameSize(_ table: LabelTable, folder: String) throws(DataError) -> PNG.Size {
         var firstFailure: String?
         for index in 0..<min(table.count, 100) {
             do throws(PNGError) {

@@ -30,6 +30,12 @@ package struct ICVLFrames: FrameSource {
     /// count.
     package var places: [Int] { samples.map { Int($0) } }
 
+    /// The frame's path below `Depth/`, as its label line spells it.
+    package func name(of index: Int) -> String { String(decoding: table.name(Int(samples[index])), as: UTF8.self) }
+
+    /// The frame's file.
+    package func file(of index: Int) -> String { path(of: index) }
+
     package func readLabel(_ index: Int, into label: UnsafeMutableBufferPointer<Float>) {
         let start = Int(samples[index]) * HandLabel.valueCount
         table.labels.withUnsafeBufferPointer { labels in

@@ -39,6 +39,22 @@ struct ICVLLayout: Equatable {
             testLabels: testLabels.map { "\(root)/\($0)" }, testDepth: testDepth)
     }
 
+    /// The test sequences alone, of a directory that need hold nothing else.
+    /// - Throws: `DataError` where there are none, or their frames are not there.
+    static func findTestAlone(in directory: String) throws(DataError) -> (labels: [String], depth: String) {
+        guard fileKind(directory) == .directory else {
+            throw DataError("no data directory \(printable(directory)); hint: --data DIR is the folder that holds Testing")
+        }
+        let root = directory.count > 1 && directory.hasSuffix("/") ? String(directory.dropLast()) : directory
+        let (labels, folders) = try findTest(in: root)
+        guard !labels.isEmpty else {
+            throw DataError(
+                "no test labels in \(printable(root)): looked for Testing/test_seq_*.txt, Testing/labels.txt, test_seq_*.txt; "
+                    + "hint: --data DIR is the folder that holds Testing, or --split training")
+        }
+        return (labels.map { "\(root)/\($0)" }, try depthFolder(folders, in: root, of: labels[0]))
+    }
+
     private static func depthFolder(
         _ candidates: [String], in root: String, of labels: String
     ) throws(DataError) -> String {

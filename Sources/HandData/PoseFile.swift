@@ -38,6 +38,15 @@ package struct PoseFile: Sendable {
         try self.init(file.bytes, named: path)
     }
 
+    /// Poses in memory; `path` stands for a file in messages.
+    /// - Parameter names: of all poses, or none.
+    package init(path: String, values: [Double], names: [String]) {
+        let count = values.count / HandLabel.valueCount
+        precondition(values.count == count * HandLabel.valueCount && (names.isEmpty || names.count == count), "48 numbers a pose")
+        (self.path, self.values, lines) = (path, values, Array(1..<count + 1))
+        self.names = names.isEmpty ? Array(repeating: "", count: count) : names
+    }
+
     /// The same for bytes in memory; `path` stands for the file in messages.
     package init(_ bytes: UnsafeRawBufferPointer, named path: String) throws(DataError) {
         var parser = PoseParser()

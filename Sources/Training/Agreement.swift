@@ -1,10 +1,10 @@
-import Collectives
+package import Collectives
 
 /// Phases that all ranks enter together and leave together, with the same result or the same failure.
 extension Communicator {
     /// Runs `body` on every rank. When it throws on any, all ranks throw the same `TrainingFailure`, which names each
     /// rank's reason; equal reasons are given once. A `CollectiveError` cannot be agreed upon, and is thrown as it is.
-    func together<Result>(_ body: () throws -> Result) throws -> Result {
+    package func together<Result>(_ body: () throws -> Result) throws -> Result {
         var outcome: Result?
         var failure: String?
         var exitCode: Int32 = 1
@@ -23,7 +23,7 @@ extension Communicator {
     }
 
     /// Throws the same failure on all ranks when any rank has one.
-    func throwAgreed(_ failure: String?, exitCode: Int32 = 1) throws {
+    package func throwAgreed(_ failure: String?, exitCode: Int32 = 1) throws {
         let failures = try agree(failure)
         guard !failures.isEmpty else { return }
         let code = try Int32(maximum(failure == nil ? 0 : Double(exitCode)))

@@ -148,6 +148,8 @@ package final class Trainer {
         state = TrainingState(
             network: model.window, architecture: model.window == nil ? model.description : nil,
             settings: TrainingState.compared(resolved), averagedUpdates: resolved.model.averaging == nil ? nil : 0,
+            frames: FrameFormat(
+                width: frame.width, height: frame.height, camera: model.pipeline.camera(width: frame.width, height: frame.height)),
             dataFingerprint: data.fingerprint,
             trainingSamples: data.training.count)
         directory = try RunDirectoryHandle(

@@ -15,6 +15,8 @@ struct TrainingState: Codable, Equatable, Sendable {
     var settings: [String: String]?
     /// Averaged weights' updates, where there are any.
     var averagedUpdates: Int?
+    /// The frames it was trained on. Nil in checkpoints from before: ICVL's.
+    var frames: FrameFormat?
     /// Of the training samples, in hexadecimal.
     var dataFingerprint: String
     var trainingSamples: Int

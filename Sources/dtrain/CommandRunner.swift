@@ -34,6 +34,9 @@ enum CommandRunner {
         end(1, ["standard output: \(String(cString: strerror(code))); hint: free space where it goes to"])
     }
 
+    /// Prints a line beside a result that programs read: on standard error.
+    static func note(_ line: String) { Outlet.standardError.write(line + "\n") }
+
     /// Prints a line of failure on standard error, after what was said before.
     static func complain(_ line: String) {
         Outlet.standardOutput.flush(seconds: 2)
@@ -81,7 +84,7 @@ enum CommandRunner {
         let words = CommandLine.arguments.dropFirst()
         let subcommand = words.first.flatMap { names.contains($0) ? $0 : nil } ?? "train"
         // Other commands are no work of several ranks: each process speaks for itself.
-        let isShared = subcommand == "train" || words.starts(with: ["bench", "exchange"])
+        let isShared = ["train", "evaluate"].contains(subcommand) || words.starts(with: ["bench", "exchange"])
         if code.isSuccess {
             // Help is the same on all ranks.
             if (ownRank ?? 0) == 0 { say(root.fullMessage(for: error)) }

@@ -18,8 +18,8 @@ struct Dtrain: ParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            TrainCommand.self, ScoreCommand.self, ExportCommand.self, DescribeCommand.self, SynthCommand.self, InspectCommand.self,
-            BenchCommand.self,
+            TrainCommand.self, EvaluateCommand.self, PredictCommand.self, ScoreCommand.self, ExportCommand.self, DescribeCommand.self,
+            SynthCommand.self, InspectCommand.self, BenchCommand.self,
         ],
         defaultSubcommand: TrainCommand.self)
 

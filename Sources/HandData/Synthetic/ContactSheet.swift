@@ -22,7 +22,7 @@ package struct ContactSheet: Sendable {
     private static let smallestSpan: Float = 120
 
     /// Red, green, blue of each digit, thumb to pinky, and of the palm.
-    private static let colours: [6 of SIMD3<UInt8>] = [
+    package static let colours: [6 of SIMD3<UInt8>] = [
         SIMD3(235, 64, 52), SIMD3(245, 170, 40), SIMD3(90, 200, 70), SIMD3(60, 150, 245), SIMD3(190, 90, 235),
         SIMD3(255, 255, 255),
     ]
