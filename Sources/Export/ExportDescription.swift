@@ -23,7 +23,7 @@ struct ExportDescription {
         frame = model.frameSize ?? (320, 240)
         camera = model.pipeline.camera(width: frame.width, height: frame.height)
         cube = model.pipeline.crop?.cube
-        let place = "step \(model.checkpoint.step), \(model.weightsFile == "average.safetensors" ? "averaged weights" : "weights")"
+        let place = "step \(model.checkpoint.step), \(model.model.isAveraged ? "averaged weights" : "weights")"
         summary = "A network of dtrain that finds 16 joints of a hand in a depth frame (\(place)). Evaluation: nothing is random."
         let shapeWords = "(N, 1, \(shape.height), \(shape.width)), float32"
         let millimetres =
@@ -53,7 +53,7 @@ struct ExportDescription {
             channels: 1, rows: shape.height, columns: shape.width, frameWidth: frame.width, frameHeight: frame.height,
             camera: camera, joints: 16, outputUnits: model.pipeline.labelUnits.rawValue)
         metadata = [
-            ("dtrain.step", "\(model.checkpoint.step)"), ("dtrain.weights", model.weightsFile), ("dtrain.input", input),
+            ("dtrain.step", "\(model.checkpoint.step)"), ("dtrain.weights", model.model.weightsFile), ("dtrain.input", input),
             ("dtrain.output", output), ("dtrain.pipeline", Self.json(facts)), ("dtrain.settings", Self.json(model.settings)),
         ]
     }

@@ -74,7 +74,7 @@ package enum ModelSamples {
         setting.storesGradients = model.description.stem == nil
         let arena = try Arena(capacity: Network.bytes(model.description, setting, threads: team.count))
         let network = Network(model.description, setting, team: team, communicator: Solo(), arena: arena)
-        try model.load(into: network)
+        try network.readWeights(model.weights)
         var outputs: [Float] = []
         try batch.inputs.withUnsafeBufferPointer { inputs in
             for start in stride(from: 0, to: batch.samples, by: chunk) {

@@ -65,20 +65,7 @@ package final class Predictor {
         network = Network(model.description, Self.setting(model, capacity), team: team, communicator: Solo(), arena: arena)
         pixels = model.description.input.count
         input = arena.carve(Float.self, count: capacity * pixels)
-        try Self.load(try checkpoint.reader(model.weightsFile), into: network)
-        network.weightsChanged()
-    }
-
-    private static func load(_ reader: SafetensorsReader, into network: Network) throws(CheckpointError) {
-        for parameter in network.table.parameters {
-            guard let entry = reader.entry(named: parameter.name), entry.shape == parameter.shape else {
-                throw CheckpointError(
-                    .unsupported, path: reader.path, "has no tensor '\(parameter.name)' of shape \(parameter.shape), which its network needs",
-                    hint: "are model and state.json of one checkpoint?")
-            }
-            let target = UnsafeMutableBufferPointer(start: network.parameters + parameter.range.lowerBound, count: parameter.count)
-            try reader.read(parameter.name, elements: 0..<parameter.count, into: target)
-        }
+        try network.readWeights(try checkpoint.reader(model.weightsFile))
     }
 
     // MARK: Frames

@@ -84,7 +84,7 @@ struct ExportCommand: ParsableCommand {
             CommandRunner.say("\(onnx): ONNX, operator set \(ModelExport.operatorSet), \(size(bytes))")
         }
         if let path = weightsPath {
-            CommandRunner.say("\(path): \(model.weightsFile), step \(model.checkpoint.step), \(size(try export.writeSafetensors(path)))")
+            CommandRunner.say("\(path): \(model.model.weightsFile), step \(model.checkpoint.step), \(size(try export.writeSafetensors(path)))")
             if let pytorch {
                 try export.writePyTorch(pytorch, weightsName: relative(path, to: pytorch))
                 CommandRunner.say("\(pytorch): a PyTorch module, class Network")

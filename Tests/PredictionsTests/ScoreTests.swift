@@ -10,8 +10,9 @@ private func poseFile(_ lines: [String], named name: String = "predictions.txt")
 
 /// 48 numbers (u px, v px, d mm) of a hand that is nowhere symmetric.
 private func hand(_ frame: Int) -> [Double] {
-    (0..<16).flatMap { joint in
-        [100 + Double(frame % 7) * 3 + Double(joint) * 6, 150 - Double(joint % 4) * 22, 350 + Double(frame) + Double(joint)]
+    (0..<16).flatMap { (joint: Int) -> [Double] in
+        let (u, v) = (100 + frame % 7 * 3 + joint * 6, 150 - joint % 4 * 22)
+        return [Double(u), Double(v), Double(350 + frame + joint)]
     }
 }
 

@@ -4,62 +4,63 @@ package import Networks
 import Layers
 import Tensors
 
-/// What a checkpoint trained: the network, what it is shown, how its outputs are understood, and its weights. For use without a run.
+/// A checkpoint opened for other programs' use: what it says of its network, the settings it was trained with, and its weights.
 package struct TrainedModel: Sendable {
     package let checkpoint: Checkpoint
-    package let description: NetworkDescription
+    package let model: StoredModel
     /// The network as one of the question's kind, if it is.
     package let window: WindowNetwork?
-    /// How frames become inputs, without variation.
-    package let pipeline: SamplePipeline
     /// The settings that decided how it was trained, by the flags' names.
     package let settings: [String: String]
-    /// The averaged weights' file, where there is one, else the model's.
-    package let weightsFile: String
-    /// Its tensors.
+    /// The tensors of `model.weightsFile`.
     package let weights: SafetensorsReader
 
+    package var description: NetworkDescription { model.description }
+    /// How frames become inputs, without variation.
+    package var pipeline: SamplePipeline { model.pipeline }
+
     /// Opens a checkpoint and verifies every checksum.
-    /// - Throws: `CheckpointError`; `TrainingFailure` when its state names no network.
-    package init(_ path: String) throws {
+    /// - Throws: `CheckpointError`, also when the checkpoint's state names no network or other weights than it has.
+    package init(_ path: String) throws(CheckpointError) {
         checkpoint = try Checkpoint.open(path)
+        model = try StoredModel(checkpoint)
         let state = try checkpoint.training(as: TrainingState.self)
         window = state.network
-        guard let description = state.network?.description ?? state.architecture, description.problem == nil else {
-            throw TrainingFailure("\(checkpoint.path): its state.json tells no network; hint: is it a checkpoint of dtrain?")
-        }
-        self.description = description
         settings = Dictionary(
             uniqueKeysWithValues: TrainingState.compared(RunConfiguration(preset: .seed)).keys.compactMap { name in
                 state.setting(name).map { (name, $0) }
             })
-        if state.network != nil {
-            pipeline = .frame(state.setting("input").flatMap(DepthConditioning.init(rawValue:)) ?? .normalized)
-        } else {
-            var crop = HandCrop(size: description.input.height)
-            crop.cube = state.setting("cube").flatMap(Double.init) ?? crop.cube
-            pipeline = .crop(crop)
-        }
-        weightsFile = checkpoint.state.files[CheckpointWrite.averageFile] == nil ? CheckpointWrite.modelFile : CheckpointWrite.averageFile
-        weights = try checkpoint.reader(weightsFile)
-        for parameter in description.table.parameters {
-            guard let entry = weights.entry(named: parameter.name), entry.shape == parameter.shape else {
-                throw TrainingFailure(
-                    "\(weights.path): has no '\(parameter.name)' of shape \(parameter.shape); hint: is it a checkpoint of dtrain?")
-            }
-        }
+        weights = try checkpoint.reader(model.weightsFile)
+        try model.description.table.requireTensors(in: weights)
     }
 
     /// The size of the frames it takes whole; nil: it takes crops of frames of any size.
     package var frameSize: (width: Int, height: Int)? { window.map { ($0.width, $0.height) } }
+}
 
-    /// Reads the weights into a network made from `description`.
-    package func load(into network: Network) throws(CheckpointError) {
-        for parameter in network.table.parameters {
-            try weights.read(
-                parameter.name, elements: 0..<parameter.count,
-                into: UnsafeMutableBufferPointer(start: network.parameters + parameter.range.lowerBound, count: parameter.count))
+extension ParameterTable {
+    /// - Throws: `CheckpointError` when a parameter is not there, or of another shape.
+    func requireTensors(in reader: SafetensorsReader) throws(CheckpointError) {
+        for parameter in parameters {
+            guard let entry = reader.entry(named: parameter.name), entry.shape == parameter.shape else {
+                throw CheckpointError(
+                    .unsupported, path: reader.path, "has no tensor '\(parameter.name)' of shape \(parameter.shape), which its network needs",
+                    hint: "are model and state.json of one checkpoint?")
+            }
         }
-        network.weightsChanged()
+    }
+}
+
+extension Network {
+    /// Reads the weights of a checkpoint into the network.
+    /// - Throws: `CheckpointError`, also when a parameter is not there, or of another shape.
+    package func readWeights(_ reader: SafetensorsReader) throws(CheckpointError) {
+        try table.requireTensors(in: reader)
+        for parameter in table.parameters {
+            try reader.read(
+                parameter.name, elements: 0..<parameter.count,
+                into: UnsafeMutableBufferPointer(start: parameters + parameter.range.lowerBound, count: parameter.count))
+        }
+        weightsChanged()
     }
 }
