@@ -23,7 +23,8 @@ extension CommandLineTests {
         }
 
         private func validations(_ metrics: Metrics) throws -> [Double] {
-            let last = try #require(metrics.lines.compactMap { $0["validation"] as? [String: Double] }.last)
+            let results = metrics.lines.compactMap { $0["validation"] as? [String: Any] }
+            let last = try #require(results.last).compactMapValues { $0 as? Double }
             return try ["loss", "joint_error_mm"].map { try #require(last[$0]) }
         }
 
