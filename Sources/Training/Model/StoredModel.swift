@@ -45,7 +45,7 @@ package struct StoredModel: Sendable {
         weightsFile = isAveraged ? CheckpointWrite.averageFile : CheckpointWrite.modelFile
         if state.network != nil {
             guard let input = state.setting("input").flatMap(DepthConditioning.init(rawValue:)) else { throw fail("does not tell its input") }
-            pipeline = .frame(input)
+            pipeline = .frame(input, camera: frames.camera)
         } else {
             guard let cube = state.setting("cube").flatMap(Double.init), cube > 0, cube.isFinite,
                 description.input.height == description.input.width, description.input.height > 0
