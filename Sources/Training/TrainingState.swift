@@ -113,7 +113,10 @@ struct TrainingState: Codable, Equatable, Sendable {
             "training samples", trainingSamples, run.trainingSamples, "data",
             isFormer ? " (dtrain of that time held none out where there were test frames: --validation test)" : "")
         if trainingSamples == run.trainingSamples {
-            compare("data fingerprint", dataFingerprint, run.dataFingerprint, "data")
+            let isFormer = settings?["centre"] == nil && run.architecture != nil
+            compare(
+                "data fingerprint", dataFingerprint, run.dataFingerprint, "data",
+                isFormer ? " (synthetic hands of that time are --hands first)" : "")
         }
         return differences
     }
