@@ -3,7 +3,7 @@ package struct ICVLPart: Sendable {
     /// Which part.
     package enum Name: String, CaseIterable, Sendable {
         case test
-        /// What a training on this data set validates on by default: whole training sequences.
+        /// What a training on this data set validates on.
         case validation
         case training
     }
@@ -19,10 +19,10 @@ package struct ICVLPart: Sendable {
     /// - Throws: `DataError` if there is no such part, no sample in it, or no frame that can be read.
     package static func open(_ name: Name, in directory: String) throws(DataError) -> ICVLPart {
         if name == .test { return try openTest(directory) }
-        let set = try ICVLDataSet.open(directory, validation: .sequence)
+        let set = try ICVLDataSet.open(directory)
         return ICVLPart(
             frames: name == .training ? set.training : set.heldOut, malformed: set.malformed, malformedCount: set.malformedCount,
-            notes: set.notes + ["the \(name.rawValue) part is that of --validation sequence; held out are \(set.heldOutText)"])
+            notes: set.notes)
     }
 
     /// The test part of a data set in `directory`, or where it has none the training part; nil: it is no data set.

@@ -42,9 +42,9 @@ struct TrainingState: Codable, Equatable, Sendable {
     var input: DepthConditioning?
     var onBadSample: BadSamplePolicy?
 
-    /// The settings a resumed run is compared by.
+    /// The settings a resumed run is compared by, and those that are noted.
     static func compared(_ configuration: RunConfiguration) -> [String: String] {
-        let compared = Settings.all.filter { $0.resuming == .fixed || $0.resuming == .allowed }
+        let compared = Settings.all.filter { $0.resuming == .fixed || $0.resuming == .allowed || $0.resuming == .noted }
         return Dictionary(uniqueKeysWithValues: compared.compactMap { row in row.text(in: configuration).map { (row.name, $0) } })
     }
 
@@ -53,6 +53,8 @@ struct TrainingState: Codable, Equatable, Sendable {
     /// Without it the setting was not there yet, and what dtrain did then is the default of `--preset seed`. `on-bad-sample` is
     /// an exception: the oldest checkpoints were made with it, and do not tell.
     func setting(_ name: String) -> String? {
+        // What it was before it was a setting is not what it is by default now.
+        if name == "validation" { return settings?[name] ?? ValidationSplit.test.rawValue }
         if let settings { return settings[name] ?? Settings[name]?.text(in: RunConfiguration(preset: .seed)) }
         return switch name {
         case "pool": network.map { String($0.pool) }

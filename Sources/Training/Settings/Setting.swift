@@ -23,6 +23,8 @@ package struct Setting: Sendable {
     package enum Resuming: Sendable {
         /// Nothing: the run takes the new value.
         case free
+        /// Likewise, but the checkpoint tells the value to those who use the network.
+        case noted
         /// The run is refused.
         case fixed
         /// The run is refused, unless `--allow-change` has the setting's name.

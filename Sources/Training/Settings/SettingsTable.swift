@@ -26,7 +26,8 @@ package enum DataSection: SettingSection {
             help: """
                 What the best weights are chosen by: whole training sequences that are held out (of synthetic hands: others than the \
                 test's); the last tenth of the training frames; or the test frames, whose error is no test result then.
-                """),
+                """
+        ).resuming(.noted),
         .choice(
             "hands", \.hands,
             help: "Synthetic hands as dtrain's first were, or with forearm, flesh and labels' depth fitted to ICVL's centres of mass."),
