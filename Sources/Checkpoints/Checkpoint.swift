@@ -27,7 +27,8 @@ package struct Checkpoint: Sendable {
         guard Directories.exists(statePath) else { throw notACheckpoint(path) }
         let checkpoint = Checkpoint(path: path, state: try CheckpointState(path: statePath))
         if let step = CheckpointStore.step(ofName: String(path.split(separator: "/").last ?? "")),
-            step != checkpoint.step {
+            step != checkpoint.step
+        {
             throw .damaged(path, "holds step \(checkpoint.step)", hint: "it was renamed; name it as it was")
         }
         for (name, digest) in checkpoint.state.files.sorted(by: { $0.key < $1.key }) {

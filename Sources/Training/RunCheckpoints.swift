@@ -103,7 +103,8 @@ final class RunCheckpoints {
         injected += injecting
         let write = CheckpointWrite(
             store: store, step: step, state: state,
-            score: state.validationStep == step ? state.validation?.jointErrorMillimetres : nil, table: ownership.table, stateNames: stateNames, hasAverage: bases.average != nil,
+            score: state.validationStep == step ? state.validation?.jointErrorMillimetres : nil, table: ownership.table, stateNames: stateNames,
+            hasAverage: bases.average != nil,
             faults: injecting)
         guard ownership.isReplicated else {
             let outcome = try write.run(advanced: watchdog.beat) { kind, index, writer in

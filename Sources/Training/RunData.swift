@@ -119,7 +119,8 @@ struct RunData {
     static func requireSame(
         _ set: ICVLDataSet, _ path: String, centres: PartCentres? = nil, _ communicator: any Communicator
     ) throws {
-        let own = "\(set.training.count) training samples (fingerprint \(String(set.training.fingerprint, radix: 16))), "
+        let own =
+            "\(set.training.count) training samples (fingerprint \(String(set.training.fingerprint, radix: 16))), "
             + "\(set.heldOut.count) held-out samples (\(String(set.heldOut.fingerprint, radix: 16))), "
             + (set.test.map { "\($0.count) test samples (\(String($0.fingerprint, radix: 16))), " } ?? "")
             + "\(set.malformedCount) malformed lines"

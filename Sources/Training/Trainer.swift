@@ -197,7 +197,8 @@ package final class Trainer {
         division = exchangePlan.division
         evaluator = Evaluator(
             source: data.heldOut, frames: data.heldOutFrames(resolved),
-            pipeline: model.pipeline(centre: data.centres.heldOut, isVaried: false), loss: model.description.loss, policy: resolved.onBadSample, maximumSamples: plan.shard, team: team,
+            pipeline: model.pipeline(centre: data.centres.heldOut, isVaried: false), loss: model.description.loss, policy: resolved.onBadSample,
+            maximumSamples: plan.shard, team: team,
             communicator: communicator, watchdog: watchdog, arena: arena)
         checkpoints = RunCheckpoints(
             store: directory.store, network: network, optimizer: optimizer, average: average, ownership: exchangePlan.ownership,
@@ -271,7 +272,8 @@ package final class Trainer {
                 ("rank \(communicator.rank) on \(placement.describe(communicator.place)), "
                     + "\(MemoryCheck.gigabytes(plan.total)) needed"
                     + (plan.checkpointCopy > 0
-                        ? ", \(MemoryCheck.gigabytes(plan.checkpointCopy)) more to save without a pause" : "")).utf8))
+                        ? ", \(MemoryCheck.gigabytes(plan.checkpointCopy)) more to save without a pause" : ""))
+                    .utf8))
         console.line("ranks: \(communicator.size), exchange \(communicator.size == 1 ? "none" : configuration.exchange.rawValue)")
         for line in lines { console.line("  " + String(decoding: line, as: UTF8.self)) }
         for line in advice.lines { console.line(line) }
@@ -341,7 +343,8 @@ package final class Trainer {
             let count = model.description.declarations.first { $0.initial == .poseComponents }?.shape[0] ?? 0
             poses = try communicator.together {
                 try PosePrincipalComponents.find(
-                    data.training, pipeline: model.pipeline(centre: data.centres.training, isVaried: true), seed: configuration.seed, count: count, team: team)
+                    data.training, pipeline: model.pipeline(centre: data.centres.training, isVaried: true), seed: configuration.seed, count: count,
+                    team: team)
             }
         }
         // Crops' labels are about 0 by themselves.

@@ -152,7 +152,8 @@ struct SynthCommand: ParsableCommand {
             }
         }
         try outcome.get()
-        CommandRunner.say("\(path): \(sheet.width)x\(sheet.height) pixels, "
+        CommandRunner.say(
+            "\(path): \(sheet.width)x\(sheet.height) pixels, "
                 + (posed == nil ? "the first \(sheet.cellCount) hands of seed \(seed)" : "hands in \(sheet.cellCount) of the poses"))
     }
 }

@@ -20,7 +20,8 @@ extension CommandLineTests {
         }
 
         private func baseline(_ run: String) throws -> [String: Double] {
-            let line = try #require(try Metrics(run: folder(run)).lines.last { $0["mean_label_baseline"] != nil }?["mean_label_baseline"] as? [String: Any])
+            let baselines = try Metrics(run: folder(run)).lines.compactMap { $0["mean_label_baseline"] as? [String: Any] }
+            let line = try #require(baselines.last)
             return line.compactMapValues { ($0 as? NSNumber)?.doubleValue }
         }
 
