@@ -1,4 +1,5 @@
 import Foundation
+import HandData
 import TestSupport
 import Testing
 
@@ -9,7 +10,7 @@ extension CommandLineTests {
 
         /// A data set of 64x48 frames of Testing alone, and a checkpoint that was trained a moment on others.
         private func prepare(_ preset: String, _ more: [String] = []) throws -> (checkpoint: String, data: String) {
-            let data = try folder.dataSet(frames: 20, testFrames: 12)
+            let data = try folder.dataSet(frames: 40, testFrames: 12)
             let outcome = try Dtrain.run(
                 Dtrain.small + [
                     "--preset", preset, "--data", data, "--steps", "3", "--run-dir", folder("run"),
@@ -109,6 +110,36 @@ extension CommandLineTests {
             #expect((objects[2]["error"] as? String)?.contains("missing file") == true)
             let other = try Dtrain.run(["predict", checkpoint, try bigFrame()])
             #expect(other.status == 1 && other.stdout.contains("--camera fx,fy,cx,cy"), "\(other)")
+        }
+
+        /// Nothing but background, no hand's depth, or no depths at all.
+        @Test func framesWithoutAHandAreToldOf() throws {
+            let (checkpoint, data) = try prepare("deepprior")
+            let size = PNG.Size(width: 64, height: 48)
+            for (name, depth) in [("zero", 0), ("far", 32001), ("wall", 1400)] as [(String, UInt16)] {
+                let frame = [UInt16](repeating: depth, count: 64 * 48)
+                try frame.withUnsafeBufferPointer { try PNG.write(grey16: $0, size: size, to: folder("\(name).png")) }
+            }
+            try [UInt8](repeating: 90, count: 64 * 48 * 3).withUnsafeBufferPointer {
+                try PNG.write(rgb8: $0, size: size, to: folder("colour.png"))
+            }
+            for (name, text) in [("zero", "no hand in the frame"), ("far", "no hand in the frame"), ("colour", "8-bit colour")] {
+                let outcome = try Dtrain.run(["predict", checkpoint, folder("\(name).png"), "--overlay", folder("none")])
+                #expect(outcome.status == 1 && outcome.stdout.contains("\(name).png: not predicted: "), "\(outcome)")
+                #expect(outcome.stdout.contains(text), "\(outcome)")
+            }
+            #expect(try FileManager.default.contentsOfDirectory(atPath: folder("none")).isEmpty)
+            // In a data set such a frame ends the evaluation, or is left out.
+            let frames = try FileManager.default.subpathsOfDirectory(atPath: "\(data)/Testing/Depth").filter { $0.hasSuffix(".png") }
+            let first = "\(data)/Testing/Depth/\(frames.sorted()[0])"
+            try FileManager.default.removeItem(atPath: first)
+            try FileManager.default.copyItem(atPath: folder("far.png"), toPath: first)
+            let stopped = try evaluate([checkpoint, "--data", data])
+            #expect(stopped.status == 1 && stopped.stderr.contains("test_seq_1.txt:1: ") && stopped.stderr.contains("no hand in the frame"))
+            #expect(!FileManager.default.fileExists(atPath: folder("predictions.txt")))
+            let skipped = try evaluate([checkpoint, "--data", data, "--on-bad-sample", "skip"])
+            #expect(skipped.status == 0 && skipped.stdout.contains("over 11 frames"), "\(skipped)")
+            #expect(skipped.stdout.contains("1 of 12 frames are skipped") && skipped.stdout.contains("predictions.txt, 11 lines"))
         }
 
         /// A frame of another size: a preview has one, as 8-bit colour.

@@ -80,7 +80,8 @@ package final class OverlayWriter {
     /// - Throws: `DataError`.
     package func writeSheet() throws(DataError) -> String? {
         guard !labelled.isEmpty else { return nil }
-        let most = Self.columns * Self.rows
+        // Of few frames not all are the worst.
+        let most = min(Self.columns * Self.rows, max(1, labelled.count / 2))
         let order = labelled.indices.sorted { labelled[$0].hand.meanError! > labelled[$1].hand.meanError! }
         let worst = Array(order.prefix(most))
         let start = max(0, min(order.count / 2 - most / 2, order.count - most))
