@@ -28,7 +28,7 @@ if [[ -z $checkpoint ]]; then
     run=$out/run
     # 75: the time is over, and the weights are saved.
     status=0
-    "$dtrain" train --preset dtrain-hand --steps 1000000 --schedule constant --ema 0.999 --time-limit "${minutes}m" \
+    "$dtrain" train --preset dtrain-hand --steps 1000000 --schedule constant --ema 0.998 --time-limit "${minutes}m" \
         --augment jitter=8,rotation=45,scale=0.1,noise=2,dropout=0.05,holes=3 \
         --validate-every 1000 --checkpoint-every 1000000 --log-every 100 --run-dir "$run" --resume auto >"$out/training.log" || status=$?
     ((status == 0 || status == 75)) || { tail -n 5 -- "$out/training.log" >&2; exit "$status"; }
