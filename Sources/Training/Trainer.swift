@@ -150,6 +150,7 @@ package final class Trainer {
             settings: TrainingState.compared(resolved), averagedUpdates: resolved.model.averaging == nil ? nil : 0,
             frames: FrameFormat(
                 width: frame.width, height: frame.height, camera: model.pipeline.camera(width: frame.width, height: frame.height)),
+            validationSplit: resolved.validation,
             dataFingerprint: data.fingerprint,
             trainingSamples: data.training.count)
         directory = try RunDirectoryHandle(

@@ -17,6 +17,8 @@ struct TrainingState: Codable, Equatable, Sendable {
     var averagedUpdates: Int?
     /// The frames it was trained on. Nil in checkpoints from before: ICVL's.
     var frames: FrameFormat?
+    /// What is held out of a data set. Nil in checkpoints from before: the test frames.
+    var validationSplit: ValidationSplit?
     /// Of the training samples, in hexadecimal.
     var dataFingerprint: String
     var trainingSamples: Int

@@ -20,6 +20,7 @@ extension CommandLineTests {
             training["input"] = settings["input"]
             training["onBadSample"] = settings["on-bad-sample"]
             training["frames"] = nil
+            training["validationSplit"] = nil
             if let missing { training[missing] = nil }
             state["training"] = training
             state["checksum"] = Checksum(value: 0).description

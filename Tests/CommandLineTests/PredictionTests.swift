@@ -13,7 +13,7 @@ extension CommandLineTests {
             let data = try folder.dataSet(frames: 40, testFrames: 12)
             let outcome = try Dtrain.run(
                 Dtrain.small + [
-                    "--preset", preset, "--data", data, "--steps", "3", "--run-dir", folder("run"),
+                    "--preset", preset, "--data", data, "--validation", "test", "--steps", "3", "--run-dir", folder("run"),
                 ] + more, timeout: 120)
             try #require(outcome.status == 0, "\(outcome)")
             try FileManager.default.removeItem(atPath: folder("data/Training"))

@@ -24,7 +24,7 @@ package struct Evaluation {
             let checkpoint = try Checkpoint.open(request.checkpoint, verifying: .sizes)
             return (checkpoint, try StoredModel(checkpoint))
         }
-        let part = try communicator.together { try ICVLPart.open(request.part, in: request.data) }
+        let part = try communicator.together { try ICVLPart.open(request.part, in: request.data, validation: model.validation) }
         let data = try communicator.together { try EvaluationData(request, part, model) }
         try MemoryCheck.run(
             needed: Predictor.bytes(model, capacity: capacity, threads: placement.threads), threads: placement.threads,
@@ -99,7 +99,7 @@ struct EvaluationData {
         if model.pipeline.crop == nil, request.centre != .com {
             throw TrainingFailure("--centre: this network sees whole frames, not crops; hint: leave it out", exitCode: 64)
         }
-        let finder = try request.centre.finder(count: frames.count)
+        let finder = try request.centre.finder(part)
         pipeline = model.pipeline(centre: finder, camera: camera)
         centreName = model.pipeline.crop == nil ? "none (whole frames)" : finder.name
         intrinsics = request.intrinsics ?? (camera == .icvl(width: width, height: height) ? .common : .camera(camera))

@@ -23,6 +23,8 @@ package struct StoredModel: Sendable {
     /// As in validation: nothing is varied, and centres are found without labels. The camera is that of `frames`.
     package let pipeline: SamplePipeline
     package let frames: FrameFormat
+    /// What its training held out.
+    package let validation: ValidationSplit
     /// The file of the weights that validation used: averaged ones where there are any.
     package let weightsFile: String
     /// Whether these are averaged weights.
@@ -41,6 +43,7 @@ package struct StoredModel: Sendable {
         frames = state.frames ?? state.network.map {
             FrameFormat(width: $0.width, height: $0.height, camera: .icvl(width: $0.width, height: $0.height))
         } ?? .icvl
+        validation = state.validationSplit ?? .test
         isAveraged = state.averagedUpdates != nil
         weightsFile = isAveraged ? CheckpointWrite.averageFile : CheckpointWrite.modelFile
         if state.network != nil {
