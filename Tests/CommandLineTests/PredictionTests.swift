@@ -64,6 +64,24 @@ extension CommandLineTests {
             #expect(pictures.count == 13 && pictures.contains("worst-and-median.png"))
         }
 
+        /// The checkpoint tells what its training held out of the data set; centres in a file are of all frames of the label file.
+        @Test func theValidationPartIsWhatTrainingHeldOut() throws {
+            let data = try folder.dataSet(frames: 40, testFrames: 2)
+            let run = ["--preset", "deepprior", "--data", data, "--validation", "fraction", "--steps", "2", "--run-dir", folder("run")]
+            let trained = try Dtrain.run(Dtrain.small + run)
+            try #require(trained.status == 0, "\(trained)")
+            let checkpoint = folder("run/checkpoints/step-00000002")
+            let validation = try #require(
+                try Metrics(run: folder("run")).lines.compactMap { $0["validation"] as? [String: Any] }.last?["joint_error_mm"])
+            let outcome = try evaluate([checkpoint, "--data", data, "--split", "validation", "--intrinsics", "241.42", "--json"])
+            let result = try object(outcome.stdout)
+            let error = try #require(number(result["joint_error_mm"]))
+            #expect(result["frames"] as? Int == 4 && abs(error - number(validation)!) < 1e-4 * error, "\(outcome)")
+            let centres = try folder.write(String(repeating: "32 24 380\n", count: 40), to: "centres.txt")
+            let given = try evaluate([checkpoint, "--data", data, "--split", "validation", "--centre", centres])
+            #expect(given.status == 0 && given.stdout.contains("over 4 frames"), "\(given)")
+        }
+
         @Test(.enabled(if: Dtrain.canRunRanks, Dtrain.noRanks)) func ranksGiveTheSameBytes() throws {
             let (checkpoint, data) = try prepare("deepprior")
             for ranks in [1, 3] {
