@@ -40,9 +40,10 @@ package struct StoredModel: Sendable {
         guard let description = state.network?.description ?? state.architecture else { throw fail("does not tell its network") }
         if let problem = description.problem { throw fail("its network cannot be built: \(problem)") }
         self.description = description
-        frames = state.frames ?? state.network.map {
-            FrameFormat(width: $0.width, height: $0.height, camera: .icvl(width: $0.width, height: $0.height))
-        } ?? .icvl
+        frames =
+            state.frames ?? state.network.map {
+                FrameFormat(width: $0.width, height: $0.height, camera: .icvl(width: $0.width, height: $0.height))
+            } ?? .icvl
         validation = state.validationSplit ?? .test
         isAveraged = state.averagedUpdates != nil
         weightsFile = isAveraged ? CheckpointWrite.averageFile : CheckpointWrite.modelFile
