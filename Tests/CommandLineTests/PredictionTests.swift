@@ -198,6 +198,13 @@ extension CommandLineTests {
                 #expect(outcome.status == Int32(code) && outcome.stderr.contains(text), "\(arguments) \(outcome)")
                 #expect(outcome.stderr.split(separator: "\n").count == 1 && outcome.stderr.contains("hint: "), "\(outcome)")
             }
+            let model = try #require(FileHandle(forUpdatingAtPath: "\(checkpoint)/model.safetensors"))
+            try model.seek(toOffset: 100_000)
+            try model.write(contentsOf: Data([1, 2, 3, 4, 5]))
+            for command in [["evaluate", checkpoint, "--data", data], ["predict", checkpoint, data]] {
+                let outcome = try Dtrain.run(command, directory: folder.path)
+                #expect(outcome.status == 1 && outcome.stdout == "" && outcome.stderr.contains("its checksum differs; hint: "), "\(outcome)")
+            }
             #expect(!FileManager.default.fileExists(atPath: folder("predictions.txt")))
         }
     }
