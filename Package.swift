@@ -93,7 +93,7 @@ let package = Package(
         tests("Telemetry"),
         tests("Export", ["Layers"]),
         .testTarget(
-            name: "CommandLineTests", dependencies: ["TestSupport", "Checkpoints", "dtrain"], exclude: ["Snapshots"],
+            name: "CommandLineTests", dependencies: ["TestSupport", "Checkpoints", "HandData", "dtrain"], exclude: ["Snapshots"],
             swiftSettings: settings),
     ]
 )

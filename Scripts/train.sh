@@ -34,6 +34,9 @@ Next:
   Scripts/train.sh --data DIR --steps 1000
   # write a data set of synthetic hands in ICVL's format
   $program synth OUT --frames 2000 --test-frames 200
+  # what a network sees in frames (OUT: a data set, a folder or PNG files), in numbers and pictures; its error in mm on a data set
+  $program predict CHECKPOINT OUT --overlay pictures
+  $program evaluate CHECKPOINT --data OUT
   # what a checkpoint holds
   $program inspect CHECKPOINT
   # everything else

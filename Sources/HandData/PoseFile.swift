@@ -25,7 +25,7 @@ package struct PoseFile: Sendable {
 
     /// Reads the file at `path`.
     ///
-    /// Numbers are separated by blanks, tabs, commas, semicolons or brackets, in any mixture. Lines that are empty or begin with `#` are
+    /// Numbers are separated by blanks, tabs, commas, semicolons, brackets or quotes, in any mixture. Lines that are empty or begin with `#` are
     /// passed over, and so is a heading. In front of the numbers may stand the frame's name, or its number.
     /// - Throws: `DataError` if it cannot be read, has no poses, or has a line that is none (with its number).
     package init(contentsOf path: String) throws(DataError) {
@@ -143,7 +143,7 @@ private struct PoseParser {
     private static func separates(_ byte: UInt8) -> Bool {
         switch byte {
         case UInt8(ascii: " "), UInt8(ascii: "\t"), UInt8(ascii: "\r"), UInt8(ascii: ","), UInt8(ascii: ";"), UInt8(ascii: "["),
-            UInt8(ascii: "]"), UInt8(ascii: "("), UInt8(ascii: ")"):
+            UInt8(ascii: "]"), UInt8(ascii: "("), UInt8(ascii: ")"), UInt8(ascii: "\""):
             true
         default: false
         }

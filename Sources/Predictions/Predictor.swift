@@ -103,6 +103,12 @@ package final class Predictor {
         return prediction(0, geometry: geometry, pipeline: pipeline)
     }
 
+    /// Predicts nothing in particular, so that the first frame takes no longer than others.
+    package func warmUp() {
+        input.initialize(repeating: CropGeometry.background)
+        network(1)
+    }
+
     private func row(_ position: Int) -> UnsafeMutableBufferPointer<Float> {
         UnsafeMutableBufferPointer(rebasing: input[position * pixels..<(position + 1) * pixels])
     }

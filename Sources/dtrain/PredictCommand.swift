@@ -16,7 +16,7 @@ struct PredictCommand: ParsableCommand {
             EXAMPLES
               dtrain predict runs/icvl/checkpoints/best hand.png
               dtrain predict runs/icvl/checkpoints/best /data/icvl --overlay pictures
-              camera-program | dtrain predict runs/icvl/checkpoints/best - --json --camera 476,476,313.7,242.8
+              camera-program | dtrain predict runs/icvl/checkpoints/best - --json
             """)
 
     @Argument(help: "A checkpoint: the directory step-... that holds state.json.")

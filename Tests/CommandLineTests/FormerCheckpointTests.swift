@@ -19,6 +19,7 @@ extension CommandLineTests {
             training["learningRate"] = Double(try #require(settings["learning-rate"]))
             training["input"] = settings["input"]
             training["onBadSample"] = settings["on-bad-sample"]
+            training["frames"] = nil
             if let missing { training[missing] = nil }
             state["training"] = training
             state["checksum"] = Checksum(value: 0).description
@@ -51,6 +52,9 @@ extension CommandLineTests {
                 let outcome = try resume(arguments)
                 #expect(outcome.status == 1 && outcome.stderr.contains("is of another run: \(text)"), "\(outcome)")
             }
+            let frames = try folder.dataSet(frames: 2, testFrames: 2)
+            let predicted = try Dtrain.run(["predict", folder("run/checkpoints/step-00000002"), frames, "--json"])
+            #expect(predicted.status == 0 && predicted.lines.count == 2, "\(predicted)")
             let outcome = try resume([])
             #expect(outcome.status == 0 && outcome.stdout.contains("step-00000002, step 2"), "\(outcome)")
             let end = "checkpoints/step-00000004"

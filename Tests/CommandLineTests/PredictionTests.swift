@@ -1,4 +1,5 @@
 import Foundation
+import HandData
 import TestSupport
 import Testing
 
@@ -9,10 +10,10 @@ extension CommandLineTests {
 
         /// A data set of 64x48 frames of Testing alone, and a checkpoint that was trained a moment on others.
         private func prepare(_ preset: String, _ more: [String] = []) throws -> (checkpoint: String, data: String) {
-            let data = try folder.dataSet(frames: 20, testFrames: 12)
+            let data = try folder.dataSet(frames: 40, testFrames: 12)
             let outcome = try Dtrain.run(
                 Dtrain.small + [
-                    "--preset", preset, "--data", data, "--steps", "3", "--run-dir", folder("run"),
+                    "--preset", preset, "--data", data, "--validation", "test", "--steps", "3", "--run-dir", folder("run"),
                 ] + more, timeout: 120)
             try #require(outcome.status == 0, "\(outcome)")
             try FileManager.default.removeItem(atPath: folder("data/Training"))
@@ -63,6 +64,24 @@ extension CommandLineTests {
             #expect(pictures.count == 13 && pictures.contains("worst-and-median.png"))
         }
 
+        /// The checkpoint tells what its training held out of the data set; centres in a file are of all frames of the label file.
+        @Test func theValidationPartIsWhatTrainingHeldOut() throws {
+            let data = try folder.dataSet(frames: 40, testFrames: 2)
+            let run = ["--preset", "deepprior", "--data", data, "--validation", "fraction", "--steps", "2", "--run-dir", folder("run")]
+            let trained = try Dtrain.run(Dtrain.small + run)
+            try #require(trained.status == 0, "\(trained)")
+            let checkpoint = folder("run/checkpoints/step-00000002")
+            let validation = try #require(
+                try Metrics(run: folder("run")).lines.compactMap { $0["validation"] as? [String: Any] }.last?["joint_error_mm"])
+            let outcome = try evaluate([checkpoint, "--data", data, "--split", "validation", "--intrinsics", "241.42", "--json"])
+            let result = try object(outcome.stdout)
+            let error = try #require(number(result["joint_error_mm"]))
+            #expect(result["frames"] as? Int == 4 && abs(error - number(validation)!) < 1e-4 * error, "\(outcome)")
+            let centres = try folder.write(String(repeating: "32 24 380\n", count: 40), to: "centres.txt")
+            let given = try evaluate([checkpoint, "--data", data, "--split", "validation", "--centre", centres])
+            #expect(given.status == 0 && given.stdout.contains("over 4 frames"), "\(given)")
+        }
+
         @Test(.enabled(if: Dtrain.canRunRanks, Dtrain.noRanks)) func ranksGiveTheSameBytes() throws {
             let (checkpoint, data) = try prepare("deepprior")
             for ranks in [1, 3] {
@@ -111,6 +130,36 @@ extension CommandLineTests {
             #expect(other.status == 1 && other.stdout.contains("--camera fx,fy,cx,cy"), "\(other)")
         }
 
+        /// Nothing but background, no hand's depth, or no depths at all.
+        @Test func framesWithoutAHandAreToldOf() throws {
+            let (checkpoint, data) = try prepare("deepprior")
+            let size = PNG.Size(width: 64, height: 48)
+            for (name, depth) in [("zero", 0), ("far", 32001), ("wall", 1400)] as [(String, UInt16)] {
+                let frame = [UInt16](repeating: depth, count: 64 * 48)
+                try frame.withUnsafeBufferPointer { try PNG.write(grey16: $0, size: size, to: folder("\(name).png")) }
+            }
+            try [UInt8](repeating: 90, count: 64 * 48 * 3).withUnsafeBufferPointer {
+                try PNG.write(rgb8: $0, size: size, to: folder("colour.png"))
+            }
+            for (name, text) in [("zero", "no hand in the frame"), ("far", "no hand in the frame"), ("colour", "8-bit colour")] {
+                let outcome = try Dtrain.run(["predict", checkpoint, folder("\(name).png"), "--overlay", folder("none")])
+                #expect(outcome.status == 1 && outcome.stdout.contains("\(name).png: not predicted: "), "\(outcome)")
+                #expect(outcome.stdout.contains(text), "\(outcome)")
+            }
+            #expect(try FileManager.default.contentsOfDirectory(atPath: folder("none")).isEmpty)
+            // In a data set such a frame ends the evaluation, or is left out.
+            let frames = try FileManager.default.subpathsOfDirectory(atPath: "\(data)/Testing/Depth").filter { $0.hasSuffix(".png") }
+            let first = "\(data)/Testing/Depth/\(frames.sorted()[0])"
+            try FileManager.default.removeItem(atPath: first)
+            try FileManager.default.copyItem(atPath: folder("far.png"), toPath: first)
+            let stopped = try evaluate([checkpoint, "--data", data])
+            #expect(stopped.status == 1 && stopped.stderr.contains("test_seq_1.txt:1: ") && stopped.stderr.contains("no hand in the frame"))
+            #expect(!FileManager.default.fileExists(atPath: folder("predictions.txt")))
+            let skipped = try evaluate([checkpoint, "--data", data, "--on-bad-sample", "skip"])
+            #expect(skipped.status == 0 && skipped.stdout.contains("over 11 frames"), "\(skipped)")
+            #expect(skipped.stdout.contains("1 of 12 frames are skipped") && skipped.stdout.contains("predictions.txt, 11 lines"))
+        }
+
         /// A frame of another size: a preview has one, as 8-bit colour.
         private func bigFrame() throws -> String {
             let made = try Dtrain.run(["synth", folder("big"), "--frames", "1", "--test-frames", "1", "--image-size", "128x96"])
@@ -148,6 +197,13 @@ extension CommandLineTests {
                 let outcome = try Dtrain.run(arguments, directory: folder.path)
                 #expect(outcome.status == Int32(code) && outcome.stderr.contains(text), "\(arguments) \(outcome)")
                 #expect(outcome.stderr.split(separator: "\n").count == 1 && outcome.stderr.contains("hint: "), "\(outcome)")
+            }
+            let model = try #require(FileHandle(forUpdatingAtPath: "\(checkpoint)/model.safetensors"))
+            try model.seek(toOffset: 100_000)
+            try model.write(contentsOf: Data([1, 2, 3, 4, 5]))
+            for command in [["evaluate", checkpoint, "--data", data], ["predict", checkpoint, data]] {
+                let outcome = try Dtrain.run(command, directory: folder.path)
+                #expect(outcome.status == 1 && outcome.stdout == "" && outcome.stderr.contains("its checksum differs; hint: "), "\(outcome)")
             }
             #expect(!FileManager.default.fileExists(atPath: folder("predictions.txt")))
         }

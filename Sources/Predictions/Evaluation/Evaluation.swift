@@ -21,10 +21,12 @@ package struct Evaluation {
     package static func run(_ request: EvaluationRequest, communicator: any Communicator) throws -> Evaluation? {
         let placement = try Placement.decide(communicator: communicator, requested: request.threads)
         let (checkpoint, model) = try communicator.together {
-            let checkpoint = try Checkpoint.open(request.checkpoint, verifying: .sizes)
-            return (checkpoint, try StoredModel(checkpoint))
+            try hinting {
+                let checkpoint = try Checkpoint.open(request.checkpoint, verifying: .sizes)
+                return (checkpoint, try StoredModel(checkpoint))
+            }
         }
-        let part = try communicator.together { try ICVLPart.open(request.part, in: request.data) }
+        let part = try communicator.together { try ICVLPart.open(request.part, in: request.data, validation: model.validation) }
         let data = try communicator.together { try EvaluationData(request, part, model) }
         try MemoryCheck.run(
             needed: Predictor.bytes(model, capacity: capacity, threads: placement.threads), threads: placement.threads,
@@ -35,7 +37,7 @@ package struct Evaluation {
         let predictor = try communicator.together {
             let team = try WorkerTeam(
                 count: placement.threads, processors: placement.processors, spins: placement.isOversubscribed ? 0 : 20_000)
-            return try Predictor(checkpoint, model: model, capacity: capacity, team: team)
+            return try hinting { try Predictor(checkpoint, model: model, capacity: capacity, team: team) }
         }
         let start = Stopwatch.now
         let predicted = try predict(data, predictor, communicator)
@@ -47,6 +49,15 @@ package struct Evaluation {
             lines += try report.write()
             lines.append(report.speed(seconds, threads: placement.threads, ranks: communicator.size))
             return Evaluation(score: report.score, lines: lines)
+        }
+    }
+
+    /// Every error of a checkpoint says what to do.
+    private static func hinting<Value>(_ body: () throws -> Value) throws -> Value {
+        do {
+            return try body()
+        } catch let error as CheckpointError where error.hint == nil {
+            throw TrainingFailure("\(error); hint: a whole checkpoint is a directory step-... that dtrain wrote")
         }
     }
 
@@ -99,7 +110,7 @@ struct EvaluationData {
         if model.pipeline.crop == nil, request.centre != .com {
             throw TrainingFailure("--centre: this network sees whole frames, not crops; hint: leave it out", exitCode: 64)
         }
-        let finder = try request.centre.finder(count: frames.count)
+        let finder = try request.centre.finder(part)
         pipeline = model.pipeline(centre: finder, camera: camera)
         centreName = model.pipeline.crop == nil ? "none (whole frames)" : finder.name
         intrinsics = request.intrinsics ?? (camera == .icvl(width: width, height: height) ? .common : .camera(camera))

@@ -88,14 +88,16 @@ struct EvaluationReport {
                 "\(printable(request.data)): none of \(data.frames.count) frames can be predicted"
                     + (predicted.bad.first.map { "; the first: \($0.reason); hint: \($0.hint)" } ?? ""))
         }
+        // Files that do not fit are told of before anything is written.
+        let curves = request.plot == nil ? [] : try curves.get()
         var text = ""
         for line in numbers { text += line.joined(separator: " ") + "\n" }
         try TextFile.write(text, to: request.output)
         var lines = ["predictions: \(printable(request.output)), \(numbers.count) lines of u px, v px, d mm"]
         if let plot = request.plot {
-            let files = try SuccessPlot(curves: try curves.get()).write(to: plot)
+            let files = try SuccessPlot(curves: curves).write(to: plot)
             lines.append("success curve: \(files.map(printable).joined(separator: ", "))")
-            for curve in try curves.get() { lines.append("  \(curve.name): \(format("%.4f", curve.meanError)) mm") }
+            for curve in curves { lines.append("  \(curve.name): \(format("%.4f", curve.meanError)) mm") }
         }
         return lines
     }

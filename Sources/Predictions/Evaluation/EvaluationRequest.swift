@@ -18,12 +18,12 @@ package enum EvaluationCentre: Sendable, Equatable {
         }
     }
 
-    /// - Throws: `DataError` for a file that does not fit `count` frames.
-    func finder(count: Int) throws(DataError) -> CentreFinder {
+    /// - Throws: `DataError` for a file that does not fit the part's label files.
+    func finder(_ part: ICVLPart) throws(DataError) -> CentreFinder {
         switch self {
         case .com: .com
         case .labels: .labels
-        case .file(let path): .file(try CentreTable(contentsOf: path, count: count))
+        case .file(let path): .file(try CentreTable(contentsOf: path, count: part.listedCount).selecting(part.frames.places))
         }
     }
 }

@@ -60,6 +60,8 @@ package final class FramePredictor {
         let model = try StoredModel(checkpoint)
         threads = request.threads > 0 ? request.threads : Processors.allowed().count
         predictor = try Predictor(checkpoint, model: model, capacity: 1, team: WorkerTeam(count: threads))
+        // The first prediction makes what is made from weights once; no frame should wait for that.
+        predictor.warmUp()
         words = "\(printable(checkpoint.path)), step \(checkpoint.step)" + (model.isAveraged ? ", averaged weights" : "")
     }
 

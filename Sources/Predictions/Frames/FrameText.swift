@@ -8,9 +8,10 @@ extension FrameAnswer {
         switch hand {
         case .failure(let problem): return "\(name): not predicted: \(problem)"
         case .success(let hand):
-            let centre = hand.prediction.centre.map {
-                "centre " + format("%.1f", $0.x) + " " + format("%.1f", $0.y) + format(" px %.1f mm, ", $0.z)
-            } ?? ""
+            let centre =
+                hand.prediction.centre.map {
+                    "centre " + format("%.1f", $0.x) + " " + format("%.1f", $0.y) + format(" px %.1f mm, ", $0.z)
+                } ?? ""
             let error = hand.meanError.map { format(", error %.1f mm", $0) } ?? ""
             var lines = ["\(name): \(centre)\(format("%.1f ms", milliseconds))\(error)"]
             lines.append("  joint             u px    v px    d mm      x mm    y mm    z mm")

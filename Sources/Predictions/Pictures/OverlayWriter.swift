@@ -80,13 +80,15 @@ package final class OverlayWriter {
     /// - Throws: `DataError`.
     package func writeSheet() throws(DataError) -> String? {
         guard !labelled.isEmpty else { return nil }
-        let most = Self.columns * Self.rows
+        // Of few frames not all are the worst.
+        let most = min(Self.columns * Self.rows, max(1, labelled.count / 2))
         let order = labelled.indices.sorted { labelled[$0].hand.meanError! > labelled[$1].hand.meanError! }
         let worst = Array(order.prefix(most))
         let start = max(0, min(order.count / 2 - most / 2, order.count - most))
         let median = Array(order[start..<min(start + most, order.count)])
         let pair = 2 * Self.cell + Self.gap
-        let block = 24 + Self.rows * (Self.cell + Self.title + Self.gap)
+        let rows = (most + Self.columns - 1) / Self.columns
+        let block = 24 + rows * (Self.cell + Self.title + Self.gap)
         var canvas = Canvas(width: Self.columns * (pair + 3 * Self.gap), height: 2 * block, background: SIMD3(30, 30, 36))
         for (number, (title, frames)) in [("worst frames: prediction, truth", worst), ("median frames", median)].enumerated() {
             canvas.text(title, x: Self.gap, y: number * block + 6, scale: 2, Self.white)

@@ -83,14 +83,14 @@ package struct Truth: Sendable {
         if poses.count == count && order.allSatisfy({ $0 == nil }) { return nil }
         if let missing = order.firstIndex(where: { $0 == nil }) {
             throw DataError(
-                "\(printable(poses.path)): no prediction of \(printable(names[missing])) (\(Self.counts(files))); hint: give the label files of the frames that "
-                    + "were predicted")
+                "\(printable(poses.path)): no prediction of \(printable(names[missing])) (\(Self.counts(files))); "
+                    + "hint: give the label files of the frames that were predicted")
         }
         let known = Set(keys)
         let extra = predicted.firstIndex { !known.contains($0) } ?? 0
         throw DataError(
-            "\(printable(poses.path)):\(poses.lines[extra]): \(printable(poses.names[extra])) is none of the labelled frames (\(Self.counts(files))); "
-                + "hint: give the label files of all frames that were predicted")
+            "\(printable(poses.path)):\(poses.lines[extra]): \(printable(poses.names[extra])) is none of the labelled frames "
+                + "(\(Self.counts(files))); hint: give the label files of all frames that were predicted")
     }
 
     /// Where one side has folders in front that the other leaves out: the last two parts of the names.

@@ -23,6 +23,8 @@ package struct StoredModel: Sendable {
     /// As in validation: nothing is varied, and centres are found without labels. The camera is that of `frames`.
     package let pipeline: SamplePipeline
     package let frames: FrameFormat
+    /// What its training held out.
+    package let validation: ValidationSplit
     /// The file of the weights that validation used: averaged ones where there are any.
     package let weightsFile: String
     /// Whether these are averaged weights.
@@ -38,9 +40,11 @@ package struct StoredModel: Sendable {
         guard let description = state.network?.description ?? state.architecture else { throw fail("does not tell its network") }
         if let problem = description.problem { throw fail("its network cannot be built: \(problem)") }
         self.description = description
-        frames = state.frames ?? state.network.map {
-            FrameFormat(width: $0.width, height: $0.height, camera: .icvl(width: $0.width, height: $0.height))
-        } ?? .icvl
+        frames =
+            state.frames ?? state.network.map {
+                FrameFormat(width: $0.width, height: $0.height, camera: .icvl(width: $0.width, height: $0.height))
+            } ?? .icvl
+        validation = state.setting("validation").flatMap(ValidationSplit.init(rawValue:)) ?? .test
         isAveraged = state.averagedUpdates != nil
         weightsFile = isAveraged ? CheckpointWrite.averageFile : CheckpointWrite.modelFile
         if state.network != nil {
