@@ -111,7 +111,7 @@ gridengine_deleted() {
 add_case gridengine_hangs short together
 gridengine_hangs() {
     local job
-    job=$(submit -v DTRAIN_FAULT=stall:step=3 -v DTRAIN_TRIES=1 -- --steps 12 --stall-timeout 2 --run-dir run)
+    job=$(submit -v DTRAIN_FAULT=stall:step=3 -v DTRAIN_TRIES=1 -v DTRAIN_RETRY_AFTER=0 -- --steps 12 --stall-timeout 2 --run-dir run)
     ends "$job" 90 0
     succeeded "dtrain.o$job" || bad "it was not tried again"
     job=$(successor "dtrain.o$job")
@@ -181,7 +181,7 @@ gridengine_exit_codes() {
 add_case gridengine_node_dies long alone
 gridengine_node_dies() {
     local job log
-    job=$(submit -masterq all.q@node1 -v DTRAIN_FAULT=slow -- --steps 12 --checkpoint-every 2 --stall-timeout 4 --run-dir run)
+    job=$(submit -masterq all.q@node1 -v DTRAIN_FAULT=slow -v DTRAIN_PATIENCE=5 -v DTRAIN_RETRY_AFTER=40 -- --steps 12 --checkpoint-every 2 --stall-timeout 4 --run-dir run)
     log=dtrain.o$job
     await 60 "step 5" reached "$log" 5
     "$root/Cluster/local/gridengine" lose node2
