@@ -53,6 +53,9 @@ ends() {
 successor() { sed -nE 's/^Your job(-array)? ([0-9]+).*/\2/p' "$1" | head -n 1; }
 succeeded() { [[ -n $(successor "$1") ]]; }
 
+add_case gridengine_up_is_killed short together
+gridengine_up_is_killed() { killed_up; }
+
 add_case gridengine_trains short together
 gridengine_trains() {
     local job
