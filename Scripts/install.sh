@@ -47,7 +47,7 @@ bundle() {
         cp --dereference -- "$library" "$place/lib/${library##*/}"
         strip --strip-unneeded "$place/lib/${library##*/}"
     done < <(own_libraries "$static/release/dtrain")
-    cp -R -- "$root"/Cluster/{README.md,hostfile.example,slurm,sge,pbs} "$place/Cluster/"
+    cp -R -- "$root"/Cluster/{README.md,hostfile.example,keep-going,slurm,sge,pbs} "$place/Cluster/"
     chmod -R a+rX,go-w "$place"
     tar --create --directory "$scratch" --owner 0 --group 0 --numeric-owner --sort name dtrain | gzip -9 >"$scratch/bundle"
     mv -f -- "$scratch/bundle" "$file"
