@@ -178,6 +178,10 @@ gridengine_exit_codes() {
     ends "$job" 60 64
     job=$(submit -v DTRAIN_TRIES=0 -v DTRAIN_FAULT=stall:step=2 -- --steps 9 --stall-timeout 2 --run-dir run-70)
     ends "$job" 60 70
+    job=$(submit -v DTRAIN_TRIES=0 -v DTRAIN_FAULT=slow -- --steps 30 --run-dir run-137)
+    await 60 "step 2" reached "dtrain.o$job" 2
+    pgrep --full "^[^ ]*dtrain train .*--run-dir run-137" | head -n 1 | xargs kill -KILL
+    ends "$job" 60 137
 }
 
 # A node that dies, but not that of the script: a new job waits, and goes on when there is a node.
