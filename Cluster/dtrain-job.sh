@@ -3,15 +3,19 @@
 #
 #   job_arguments INDEX ARGUMENT...            sets `arguments`: what dtrain is to be given; checks them
 #   job_run [--alarm SECONDS] COMMAND...       runs it, passes signals on, sets `status`; --alarm: told to save after so long
-#   job_wants_more                             whether the job is to be queued again, with a line that says why
+#   job_wants_more                             whether the job is to be queued again, with a line that says why; sets `lost`
+#                                              where the run hung, or lost a rank or a node
 #
 # A script's first command is `trap early=1 USR1`: a scheduler may send the signal before this file is read.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 
 # A run that hung, or lost a rank or a node, is tried again so often in a row.
 tries=${DTRAIN_TRIES:-3}
 # Until so many seconds after its start mpirun may not pass a signal on, but die of it.
 settle=3
+
+# mpirun may wait for ever for its daemon on a dead node. It is ended so many seconds after its ranks on this node have.
+patience=${DTRAIN_PATIENCE:-60}
 
 # dtrain has a worker team of its own, as wide as the rank's affinity mask; the BLAS must not start a second one.
 export OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
@@ -57,8 +61,26 @@ job_tell() {
     fi
 }
 
+# job_watch PROCESS: ends with status 3 where it had to end the launcher, which had ranks on this node, and has none any more.
+job_watch() {
+    local seen=0 alone=$SECONDS
+    while kill -0 "$1" 2>/dev/null; do
+        if pgrep --parent "$1" --exact dtrain >/dev/null; then
+            seen=1 alone=$SECONDS
+        elif ((seen && SECONDS - alone >= patience)); then
+            trap '' TERM
+            echo "$(ps -o comm= -p "$1") does not end, though its ranks on this node have: it is ended"
+            kill -TERM "$1" 2>/dev/null || true
+            sleep 5
+            kill -KILL "$1" 2>/dev/null || true
+            exit 3
+        fi
+        sleep 1 >/dev/null 2>&1
+    done
+}
+
 job_run() {
-    local alarm=''
+    local alarm='' watch ended=0
     if [[ $1 == --alarm ]]; then
         # Its sleep ends with it, and neither holds the job's output open.
         {
@@ -72,6 +94,8 @@ job_run() {
     started=$SECONDS
     "$@" &
     job=$!
+    job_watch "$job" &
+    watch=$!
     ((!told)) || job_tell
     # A trapped signal ends `wait` early; then there is more to wait for.
     while :; do
@@ -80,6 +104,9 @@ job_run() {
         ((signalled && status > 128)) || break
     done
     job=
+    kill "$watch" 2>/dev/null || true
+    wait "$watch" || ended=$?
+    ((ended != 3)) || status=70
     [[ -z $alarm ]] || kill "$alarm" 2>/dev/null || true
 }
 
@@ -94,6 +121,7 @@ job_wants_more() {
     if [[ $status =~ ^(70|137|143)$ ]]; then
         [[ ! -e $counter ]] || failed=$(<"$counter")
         if ((requeue && failed < tries)); then
+            lost=1
             printf '%d\n' "$((failed + 1))" >"$counter"
             echo "dtrain hung, or lost a rank or a node ($status); trying again ($((failed + 1)) of $tries)"
             return 0
@@ -105,7 +133,7 @@ job_wants_more() {
     echo "dtrain saved and stopped, and goes on"
 }
 
-told=0 requeue=1 signalled=0 job='' started=$SECONDS status=0 arguments=() counter=''
+told=0 requeue=1 signalled=0 job='' started=$SECONDS status=0 lost=0 arguments=() counter=''
 # SIGUSR1: the time limit is near. The others mean deleted, cancelled or preempted, and what comes next is not the script's affair.
 trap 'told=1 signalled=1; job_tell' USR1
 trap 'told=1 signalled=1 requeue=0; job_tell' TERM USR2

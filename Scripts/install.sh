@@ -13,11 +13,13 @@ usage="usage: Scripts/install.sh [PREFIX], or Scripts/install.sh --bundle FILE.t
 static=$root/.build/static
 scratch=
 
-# build_static OPTION...: the binary, in $static.
+# The binary, in $static. It looks for libraries in ../lib first, by DT_RPATH, which holds for what these need as well;
+# DT_RUNPATH, the default, is dtrain's alone.
 build_static() {
     set_up
-    swift build --package-path "$root" --scratch-path "$static" \
-        -c release --static-swift-stdlib --product dtrain "$@" >&2
+    # shellcheck disable=SC2016 # the loader's variable
+    swift build --package-path "$root" --scratch-path "$static" -c release --static-swift-stdlib --product dtrain \
+        -Xlinker -rpath -Xlinker '$ORIGIN/../lib' -Xlinker --disable-new-dtags >&2
 }
 
 # The libraries that dtrain needs, their paths one a line, but for those of libc, the C++ runtime and Open MPI: an Open MPI has
@@ -34,8 +36,7 @@ bundle() {
     local file=$1 place library
     [[ $file == *.tar.gz ]] || fail "'$file' does not end in .tar.gz. hint: $usage"
     [[ -d $(dirname -- "$file") && -w $(dirname -- "$file") ]] || fail "$(dirname -- "$file") cannot be written. hint: name another FILE"
-    # DT_RPATH, which the libraries' own needs are found by as well; DT_RUNPATH, the default, is dtrain's alone.
-    build_static -Xlinker -rpath -Xlinker '$ORIGIN/../lib' -Xlinker --disable-new-dtags
+    build_static
     scratch=$(mktemp -d)
     trap 'rm -rf -- "$scratch"' EXIT
     place=$scratch/dtrain
@@ -46,7 +47,7 @@ bundle() {
         cp --dereference -- "$library" "$place/lib/${library##*/}"
         strip --strip-unneeded "$place/lib/${library##*/}"
     done < <(own_libraries "$static/release/dtrain")
-    cp -R -- "$root"/Cluster/{README.md,hostfile.example,slurm,sge,pbs} "$place/Cluster/"
+    cp -R -- "$root"/Cluster/{README.md,hostfile.example,keep-going,slurm,sge,pbs} "$place/Cluster/"
     chmod -R a+rX,go-w "$place"
     tar --create --directory "$scratch" --owner 0 --group 0 --numeric-owner --sort name dtrain | gzip -9 >"$scratch/bundle"
     mv -f -- "$scratch/bundle" "$file"

@@ -92,6 +92,27 @@ wanted() {
     fi
 }
 
+# remains CLUSTER: what of a cluster there is: namespaces, files, processes.
+remains() {
+    { ip netns list 2>/dev/null | grep "^$1-"; } || true
+    find /run/dtrain-cluster /var/lib/dtrain-cluster -maxdepth 1 -name "$1" 2>/dev/null || true
+    pgrep --full --list-full "/var/lib/dtrain-cluster/$1/" || true
+}
+
+# An `up` that is killed at several moments leaves nothing.
+killed_up() {
+    local delay process
+    for delay in 0.3 1 2; do
+        DTRAIN_CLUSTER=killed$$ "$root/Cluster/local/$scheduler" up 2 &
+        process=$!
+        sleep "$delay"
+        kill -TERM "$process" 2>/dev/null || true
+        # Where it was quicker than the signal, it is up.
+        ! wait "$process" || DTRAIN_CLUSTER=killed$$ "$root/Cluster/local/down"
+        [[ -z $(remains "killed$$") ]] || bad "an up that was killed after $delay s left: $(remains "killed$$")"
+    done
+}
+
 run_all() {
     local name failed=0 count=0
     declare -A process result
@@ -123,6 +144,10 @@ run_all() {
         fi
     done
     finish
+    if [[ -n ${DTRAIN_CLUSTER:-} && -n $(remains "$DTRAIN_CLUSTER") ]]; then
+        say "$scheduler: down left: $(remains "$DTRAIN_CLUSTER")"
+        ((++failed))
+    fi
     say "$scheduler: $((count - failed)) of $count cases good"
     ((failed == 0))
 }

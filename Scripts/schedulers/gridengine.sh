@@ -53,6 +53,9 @@ ends() {
 successor() { sed -nE 's/^Your job(-array)? ([0-9]+).*/\2/p' "$1" | head -n 1; }
 succeeded() { [[ -n $(successor "$1") ]]; }
 
+add_case gridengine_up_is_killed short together
+gridengine_up_is_killed() { killed_up; }
+
 add_case gridengine_trains short together
 gridengine_trains() {
     local job
@@ -111,7 +114,7 @@ gridengine_deleted() {
 add_case gridengine_hangs short together
 gridengine_hangs() {
     local job
-    job=$(submit -v DTRAIN_FAULT=stall:step=3 -v DTRAIN_TRIES=1 -- --steps 12 --stall-timeout 2 --run-dir run)
+    job=$(submit -v DTRAIN_FAULT=stall:step=3 -v DTRAIN_TRIES=1 -v DTRAIN_RETRY_AFTER=0 -- --steps 12 --stall-timeout 2 --run-dir run)
     ends "$job" 90 0
     succeeded "dtrain.o$job" || bad "it was not tried again"
     job=$(successor "dtrain.o$job")
@@ -175,13 +178,17 @@ gridengine_exit_codes() {
     ends "$job" 60 64
     job=$(submit -v DTRAIN_TRIES=0 -v DTRAIN_FAULT=stall:step=2 -- --steps 9 --stall-timeout 2 --run-dir run-70)
     ends "$job" 60 70
+    job=$(submit -v DTRAIN_TRIES=0 -v DTRAIN_FAULT=slow -- --steps 30 --run-dir run-137)
+    await 60 "step 2" reached "dtrain.o$job" 2
+    pgrep --full "^[^ ]*dtrain train .*--run-dir run-137" | head -n 1 | xargs kill -KILL
+    ends "$job" 60 137
 }
 
 # A node that dies, but not that of the script: a new job waits, and goes on when there is a node.
 add_case gridengine_node_dies long alone
 gridengine_node_dies() {
     local job log
-    job=$(submit -masterq all.q@node1 -v DTRAIN_FAULT=slow -- --steps 12 --checkpoint-every 2 --stall-timeout 4 --run-dir run)
+    job=$(submit -masterq all.q@node1 -v DTRAIN_FAULT=slow -v DTRAIN_PATIENCE=5 -v DTRAIN_RETRY_AFTER=40 -- --steps 12 --checkpoint-every 2 --stall-timeout 4 --run-dir run)
     log=dtrain.o$job
     await 60 "step 5" reached "$log" 5
     "$root/Cluster/local/gridengine" lose node2

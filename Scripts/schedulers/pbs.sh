@@ -47,12 +47,12 @@ pbs_goes_on() {
     local number
     export DTRAIN_FAULT=slow DTRAIN_MARGIN=56
     for number in 1 2 3 4; do
-        stint "$number.log" --steps 14 --run-dir run
+        stint "$number.log" --steps 11 --run-dir run
         ((status == 75)) || break
         called 'qrerun 7.server'
     done
     ((status == 0 && number >= 3)) || bad "exit code $status after $number stints"
-    same_bits run 14
+    same_bits run 11
 }
 
 # Where qrerun is for operators only, a new job takes over, with arguments, task and walltime of this one.

@@ -48,6 +48,9 @@ ends() {
 }
 tell() { on_cluster scancel --batch --signal=USR1 "$1"; }
 
+add_case slurm_up_is_killed short together
+slurm_up_is_killed() { killed_up; }
+
 add_case slurm_trains short together
 slurm_trains() {
     local job

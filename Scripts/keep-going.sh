@@ -1,0 +1,110 @@
+#!/usr/bin/env bash
+# Cluster/keep-going on three nodes of Cluster/local, a node of which is cut off, killed, stopped or dies at a drawn moment: no run
+# may be lost, losses must be those of an undisturbed run to rounding. Prints a table: what, to whom, seconds from the loss to
+# the next step, restarts, verdict.
+#
+# Usage: Scripts/keep-going.sh [--rounds N] [--preset NAME]     4 rounds, one of each kind, of a small network by default. Needs root.
+set -euo pipefail
+# shellcheck source=Scripts/setup.sh
+source "$(dirname -- "${BASH_SOURCE[0]}")/setup.sh"
+
+rounds=4 preset=''
+while (($#)); do
+    case $1 in
+    --rounds) rounds=${2:?} ;;
+    --preset) preset=${2:?} ;;
+    *) fail "usage: Scripts/keep-going.sh [--rounds N] [--preset NAME]" ;;
+    esac
+    shift 2
+done
+if ((EUID != 0)) || ! unshare --net --mount --uts ip link add name probe type bridge 2>/dev/null; then
+    say "keep-going: skipped, it needs root and network namespaces"
+    exit 0
+fi
+
+local=$root/Cluster/local
+export DTRAIN_CLUSTER=going$$
+scratch=$(mktemp -d)
+trap '"$local/down" 2>/dev/null || true; rm -rf -- "$scratch"' EXIT
+PATH=$root/.build/release:$PATH
+"$local/up" 3 2>/dev/null
+printf '%s\n' '# name, ranks' 'node1 slots=1' '' 'node2' 'node3 slots=1   # the last' >"$scratch/hosts"
+
+settings=(--steps 14 --log-every 1 --checkpoint-every 2 --stall-timeout 5 --exchange allreduce --synthetic-frames 200 --synthetic-test-frames 6)
+if [[ -n $preset ]]; then
+    settings+=(--preset "$preset" --batch-size 12)
+else
+    settings+=(--image-size 64x48 --hidden 64 --batch-size 12)
+fi
+# A step takes a second, so that there is a moment to be hit.
+# shellcheck disable=SC2054 # the commas are Open MPI's
+train=(env DTRAIN_FAULT=slow OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+    OMPI_MCA_plm_rsh_agent="/run/dtrain-cluster/$DTRAIN_CLUSTER/agent" OMPI_MCA_plm_rsh_no_tree_spawn=1
+    OMPI_MCA_orte_leave_session_attached=1 OMPI_MCA_btl=vader,self,tcp OMPI_MCA_pml=ob1 OMPI_MCA_orte_tmpdir_base=/dev/shm
+    OMPI_MCA_btl_tcp_if_include=10.77.0.0/24 OMPI_MCA_oob_tcp_if_include=10.77.0.0/24
+    "$root/Cluster/keep-going" --hosts "$scratch/hosts" -- "$root/.build/release/dtrain" train "${settings[@]}")
+
+# The losses of a run's steps, the newest of each.
+losses() {
+    sed -nE 's/^\{"step":([0-9]+),.*"loss":([0-9.e+-]+),"joint.*zero_output.*/\1 \2/p' "$1/metrics.jsonl" |
+        awk '{ loss[$1] = $2 } END { for (step in loss) print step, loss[step] }' | sort -n
+}
+at_step() { grep -qE "^step $2/" "$1"; }
+# begun LOG N: the run made its first step for the Nth time.
+begun() { (($(grep -c '^first step done' "$1") >= $2)); }
+await() {
+    local end=$((SECONDS + $1))
+    shift
+    until "$@" 2>/dev/null; do
+        ((SECONDS < end)) || return 1
+        sleep 0.1
+    done
+}
+processes() { ip netns pids "$DTRAIN_CLUSTER-$1" | xargs -r; }
+# shellcheck disable=SC2046 # a list of processes
+strike() {
+    case $1 in
+    cut) "$local/link" "$2" down ;;
+    dies)
+        "$local/link" "$2" down
+        kill -KILL $(processes "$2")
+        ;;
+    killed) kill -KILL $(processes "$2") ;;
+    stopped) kill -STOP $(processes "$2") ;;
+    esac
+}
+
+(cd "$scratch" && "$local/run" --on node1 "${train[@]}" --run-dir whole >whole.log 2>&1) || { tail "$scratch/whole.log"; fail "the undisturbed run failed"; }
+[[ $(losses "$scratch/whole" | wc -l) == 14 ]] || fail "the undisturbed run logged no 14 losses"
+kinds=(cut killed stopped dies) lost=0
+printf '%-9s %-6s %14s %9s  %s\n' what node 'seconds to go' restarts verdict
+for ((round = 0; round < rounds; round++)); do
+    kind=${kinds[round % 4]} node=node$((RANDOM % 2 + 2)) log=$scratch/$round.log verdict=good status=0 seconds=-
+    (cd "$scratch" && exec "$local/run" --on node1 "${train[@]}" --run-dir "$round" >"$log" 2>&1) &
+    process=$!
+    await 90 at_step "$log" 4 || verdict="BAD: no step 4"
+    sleep "0.$((RANDOM % 10))"
+    before=$EPOCHREALTIME
+    strike "$kind" "$node"
+    if await 120 begun "$log" 2; then
+        seconds=$(awk -v a="$before" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f", b - a }')
+    else
+        verdict="BAD: it does not go on"
+    fi
+    [[ $kind != cut && $kind != dies ]] || "$local/link" "$node" up 2>/dev/null || true
+    if [[ $verdict == good ]]; then
+        wait "$process" || status=$?
+        ((status == 0)) || verdict="BAD: exit code $status"
+    fi
+    kill -KILL "$process" 2>/dev/null || true
+    paste -d ' ' <(losses "$scratch/whole") <(losses "$scratch/$round") | awk '
+        { difference = ($2 - $4) / $2; if (difference < 0) difference = -difference; if (NF != 4 || $1 != $3 || difference > 1e-3) bad = 1 }
+        END { exit bad }' || verdict="BAD: losses differ"
+    # Whatever was stopped, or is left.
+    # shellcheck disable=SC2046
+    kill -KILL $(for n in node2 node3; do processes "$n"; done) 2>/dev/null || true
+    printf '%-9s %-6s %14s %9s  %s\n' "$kind" "$node" "$seconds" "$(grep -c 'restart [0-9]* of' "$log")" "$verdict"
+    [[ $verdict == good ]] || { ((++lost)); grep -v '^step' "$log" | tail -n 25 | sed 's/^/    /'; }
+done
+say "keep-going: $lost of $rounds runs lost"
+((lost == 0))
