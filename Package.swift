@@ -55,9 +55,10 @@ let package = Package(
             "Training",
             [
                 "Tensors", "Kernels", "Collectives", "Telemetry", "Checkpoints", "HandData", "Optimizers", "Layers", "Networks",
-                "Exchange",
+                "Exchange", "Diagnosis",
             ]),
 
+        module("Diagnosis", ["Tensors", "Kernels", "Collectives", "Telemetry", "HandData"]),
         module("Export", ["Tensors", "Collectives", "Layers", "Networks", "HandData", "Checkpoints", "Training"]),
         module(
             "Benchmarks",
@@ -66,7 +67,7 @@ let package = Package(
         .executableTarget(
             name: "dtrain",
             dependencies: [
-                "Training", "Export", "Benchmarks", "Tensors", "Kernels", "Collectives", "Telemetry", "Checkpoints", "HandData", "Networks",
+                "Training", "Export", "Diagnosis", "Benchmarks", "Tensors", "Kernels", "Collectives", "Telemetry", "Checkpoints", "HandData", "Networks",
                 "Optimizers", "Exchange", "CLinux", .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Yams", package: "Yams"),
             ],
@@ -87,6 +88,7 @@ let package = Package(
         tests("Training", ["Checkpoints", "Collectives", "HandData", "Kernels", "Networks", "Optimizers", "Tensors"]),
         tests("Telemetry"),
         tests("Export", ["Layers"]),
+        tests("Diagnosis", ["HandData"]),
         .testTarget(
             name: "CommandLineTests", dependencies: ["TestSupport", "Checkpoints", "dtrain"], exclude: ["Snapshots"],
             swiftSettings: settings),

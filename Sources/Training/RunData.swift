@@ -1,4 +1,5 @@
 import Collectives
+import Diagnosis
 import HandData
 
 /// The samples of a run: what is trained on and what is held out, checked as far as that is possible before step 1.
@@ -55,12 +56,19 @@ struct RunData {
             let amount = training.count == 1 ? "one training sample leaves" : "\(training.count) training samples leave"
             throw TrainingFailure("\(path): \(amount) none to hold out; hint: at least 2 frames that can be read, or a Testing/")
         }
+        let found = communicator.rank == 0 ? DataDoctor.problems(training: training, heldOut: heldOut) : []
+        watchdog.beat()
+        let cause = found.first { $0.subject == LabelsAgainstFrames.subject }
         let look = try DataLook.lines(
             training: training, heldOut: heldOut, validated: frameCount(of: heldOut, configuration), path: path,
-            policy: configuration.onBadSample, communicator, watchdog)
+            policy: configuration.onBadSample, cause: cause, communicator, watchdog)
+        // One line a mistake: the look has told of the cause already.
+        let mistakes = found.filter { look.warnings.isEmpty || $0.subject != LabelsAgainstFrames.subject }
+        // Little data is no mistake of a first try.
+        let (little, wrong) = (mistakes.filter { $0.subject == DataAmount.subject }, mistakes.filter { $0.subject != DataAmount.subject })
         return RunData(
-            training: training, heldOut: heldOut, origin: "ICVL data in \(path)", notes: notes + look.notes,
-            warnings: look.warnings, skipped: badCount)
+            training: training, heldOut: heldOut, origin: "ICVL data in \(path)", notes: notes + look.notes + little.map(\.warning),
+            warnings: look.warnings + wrong.map(\.warning), skipped: badCount)
     }
 
     private static func synthetic(

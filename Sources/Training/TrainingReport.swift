@@ -100,6 +100,7 @@ extension Trainer {
             "step \(step): held-out joint error \(format("%.2f", result.jointErrorMillimetres)) mm over \(result.frames) "
                 + "frames, loss \(format(lossDigits, result.loss)), all joints within 40 mm in "
                 + "\(format("%.1f", result.success40 * 100))% of them")
+        diagnose(heldOut: result.jointErrorMillimetres)
         write([
             ("step", .integer(step)),
             (

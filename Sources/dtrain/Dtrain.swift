@@ -17,7 +17,7 @@ struct Dtrain: ParsableCommand {
               dtrain train --help
             """,
         version: "0.1.0",
-        subcommands: [TrainCommand.self, DescribeCommand.self, SynthCommand.self, InspectCommand.self, ExportCommand.self, BenchCommand.self],
+        subcommands: [TrainCommand.self, DescribeCommand.self, SynthCommand.self, InspectCommand.self, ExportCommand.self, DoctorCommand.self, BenchCommand.self],
         defaultSubcommand: TrainCommand.self)
 
     static func main() {
