@@ -55,9 +55,10 @@ let package = Package(
             "Training",
             [
                 "Tensors", "Kernels", "Collectives", "Telemetry", "Checkpoints", "HandData", "Optimizers", "Layers", "Networks",
-                "Exchange",
+                "Exchange", "Diagnosis",
             ]),
 
+        module("Diagnosis", ["Tensors", "Kernels", "Collectives", "Telemetry", "HandData"]),
         module("Export", ["Tensors", "Collectives", "Layers", "Networks", "HandData", "Checkpoints", "Training"]),
         module(
             "Predictions",
@@ -69,8 +70,8 @@ let package = Package(
         .executableTarget(
             name: "dtrain",
             dependencies: [
-                "Training", "Predictions", "Export", "Benchmarks", "Tensors", "Kernels", "Collectives", "Telemetry", "Checkpoints",
-                "HandData", "Networks",
+                "Training", "Predictions", "Export", "Diagnosis", "Benchmarks", "Tensors", "Kernels", "Collectives", "Telemetry",
+                "Checkpoints", "HandData", "Networks",
                 "Optimizers", "Exchange", "CLinux", .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Yams", package: "Yams"),
             ],
@@ -92,6 +93,7 @@ let package = Package(
         tests("Predictions", ["HandData", "Tensors"]),
         tests("Telemetry"),
         tests("Export", ["Layers"]),
+        tests("Diagnosis", ["HandData"]),
         .testTarget(
             name: "CommandLineTests", dependencies: ["TestSupport", "Checkpoints", "HandData", "dtrain"], exclude: ["Snapshots"],
             swiftSettings: settings),

@@ -27,6 +27,9 @@ package struct CollapseMonitor {
 
     package init() {}
 
+    /// What follows from a cause that was told needs no line of its own.
+    package mutating func causeIsTold() { said.formUnion(["constant", "dead units", "no gradient", "dead convolution"]) }
+
     /// Looks at the activations and gradients of the step that is under way, on all ranks.
     package static func look(
         at network: Network, samples: Int, communicator: any Communicator

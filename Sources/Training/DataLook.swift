@@ -1,4 +1,5 @@
 import Collectives
+import Diagnosis
 import HandData
 import Telemetry
 
@@ -23,19 +24,21 @@ struct DataLook {
     private var seen = 0
 
     /// Looks at all parts; all ranks call, each decodes a share.
-    /// - Parameter validated: how many of the held-out frames are used.
+    /// - Parameters:
+    ///   - validated: how many of the held-out frames are used.
+    ///   - cause: on rank 0, why labels and frames of the training set do not fit, where that is known.
     /// - Returns: notes and warnings for the console.
     /// - Throws: `TrainingFailure` on all ranks where no frame of a part can be read.
     static func lines(
         training: any FrameSource, heldOut: any FrameSource, validated: Int, test: (any FrameSource)?, path: String,
-        policy: BadSamplePolicy, _ communicator: any Communicator, _ watchdog: Watchdog
+        policy: BadSamplePolicy, cause: Finding?, _ communicator: any Communicator, _ watchdog: Watchdog
     ) throws -> (notes: [String], warnings: [String]) {
         var parts = [("training", training, training.count), ("held-out", heldOut, validated)]
         if let test { parts.append(("test", test, test.count)) }
         var (notes, warnings): ([String], [String]) = ([], [])
         for (name, source, count) in parts {
             let look = try DataLook(source, count: count, name: name, path: path, policy, communicator, watchdog)
-            if let warning = look.warning(name) {
+            if let warning = look.warning(name, name == "training" ? cause : nil) {
                 warnings.append(warning)
             } else if name == "training" {
                 notes.append(look.description(name))
@@ -139,8 +142,10 @@ struct DataLook {
     }
 
     /// Of data that cannot be meant so.
-    private func warning(_ name: String) -> String? {
+    /// - Parameter cause: what a closer look at labels and frames has found.
+    private func warning(_ name: String, _ cause: Finding?) -> String? {
         guard matching < 0.5 * joints else { return nil }
+        if let cause { return "\(description(name)); \(cause.warning)" }
         return description(name)
             + "; hint: depths are 16-bit PNG in mm, high byte first; a label is u px, v px, d mm for each joint"
     }

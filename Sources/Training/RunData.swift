@@ -1,4 +1,5 @@
 import Collectives
+import Diagnosis
 import HandData
 
 /// The samples of a run: what is trained on and what is held out, checked as far as that is possible before step 1.
@@ -81,13 +82,20 @@ struct RunData {
                 "--centre has no file for the test frames, so they will not be evaluated; hint: --centre TRAINING-FILE,TEST-FILE")
             test = nil
         }
+        let found = communicator.rank == 0 ? DataDoctor.problems(training: training, heldOut: heldOut) : []
+        watchdog.beat()
+        let cause = found.first { $0.subject == LabelsAgainstFrames.subject }
         let look = try DataLook.lines(
             training: training, heldOut: heldOut, validated: frameCount(of: heldOut, configuration), test: test, path: path,
-            policy: configuration.onBadSample, communicator, watchdog)
+            policy: configuration.onBadSample, cause: cause, communicator, watchdog)
+        // One line a mistake: the look has told of the cause already.
+        let mistakes = found.filter { look.warnings.isEmpty || $0.subject != LabelsAgainstFrames.subject }
+        // Little data is no mistake of a first try.
+        let (little, wrong) = (mistakes.filter { $0.subject == DataAmount.subject }, mistakes.filter { $0.subject != DataAmount.subject })
         return RunData(
             training: training, heldOut: heldOut, test: test, centres: centres, heldOutText: set.heldOutText,
-            validatesOnTest: set.validatesOnTest, origin: "ICVL data in \(path)", notes: notes + look.notes, warnings: look.warnings,
-            skipped: badCount)
+            validatesOnTest: set.validatesOnTest, origin: "ICVL data in \(path)", notes: notes + look.notes + little.map(\.warning),
+            warnings: look.warnings + wrong.map(\.warning), skipped: badCount)
     }
 
     private static func synthetic(

@@ -1,5 +1,6 @@
 import Checkpoints
 package import Collectives
+import Diagnosis
 import Exchange
 import Glibc
 import HandData
@@ -47,6 +48,7 @@ package final class Trainer {
     var step: Int
     var state: TrainingState
     var monitor = CollapseMonitor()
+    var diagnosis: TrainingDiagnosis
     var timer = StepTimer()
     var finite: FiniteCheck
     var stops: StopRequests
@@ -143,6 +145,7 @@ package final class Trainer {
             resolved, model: model, setting: setting, data: data.training, placement: placement, communicator: communicator)
         resolved.exchange = advice.kind
         if let problem = advice.kind.problem(setting, ranks: communicator.size) { throw TrainingFailure(problem) }
+        diagnosis = TrainingDiagnosis(Self.facts(resolved, ranks: communicator.size, advice))
         let (exchangePlan, plan) = makePlans(advice.kind)
         try MemoryCheck.run(needed: plan.total, threads: placement.threads, communicator: communicator)
         state = TrainingState(

@@ -154,6 +154,7 @@ extension Trainer {
         step += 1
         if faults.strikes(.flipWeight, step: step) { Faults.flipBit(network.parameters, count: network.table.count) }
         timer.finishStep(samples: statistics.samples, exchange: exchange.cost, forward: forwardCost)
+        diagnose(statistics, isDue: isDue)
         for warning in monitor.warnings(step: step, statistics: statistics, inside: inside, head: model.description.head) {
             console.warning(warning)
         }

@@ -93,6 +93,7 @@ extension Trainer {
             "step \(step): held-out joint error \(format("%.2f", result.jointErrorMillimetres)) mm over \(result.frames) "
                 + "frames\(heldOutWords), loss \(format(lossDigits, result.loss)), all joints within 40 mm in "
                 + "\(format("%.1f", result.success40 * 100))% of them")
+        diagnose(heldOut: result.jointErrorMillimetres)
         write([
             ("step", .integer(step)),
             ("validation", .object(fields(of: result, split: data.heldOutName, centre: data.centres.heldOut))),

@@ -19,7 +19,7 @@ struct Dtrain: ParsableCommand {
         version: "0.1.0",
         subcommands: [
             TrainCommand.self, EvaluateCommand.self, PredictCommand.self, ScoreCommand.self, ExportCommand.self, DescribeCommand.self,
-            SynthCommand.self, InspectCommand.self, BenchCommand.self,
+            DoctorCommand.self, SynthCommand.self, InspectCommand.self, BenchCommand.self,
         ],
         defaultSubcommand: TrainCommand.self)
 
