@@ -84,8 +84,8 @@ extension BadInput {
             name: "unknown word", arguments: ["tarin"], words: ["no such subcommand 'tarin'", "did you mean 'train'"], status: 64,
             ranks: true),
         BadInput(
-            name: "no such subcommand", arguments: ["predict", "x"],
-            words: ["no such subcommand 'predict'", "train, describe, synth, inspect, bench"], status: 64),
+            name: "no such subcommand", arguments: ["visualise", "x"],
+            words: ["no such subcommand 'visualise'", "train, evaluate, predict, "], status: 64),
         BadInput(name: "another name", arguments: ["--lr", "3"], words: ["'--lr'", "did you mean '--learning-rate'"], status: 64),
         BadInput(name: "half a name", arguments: ["--batch", "3"], words: ["'--batch'", "did you mean '--batch-size'"], status: 64),
         BadInput(name: "clipping of 0", arguments: ["--clip", "norm:0"], words: ["--clip is 'norm:0'", "hint:"], status: 64),
