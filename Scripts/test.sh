@@ -77,11 +77,31 @@ all=$(swift_tests --list-tests 2>/dev/null)
 mapfile -t others < <(sed -n 's,^CommandLineTests\.CommandLineTests/\([A-Za-z]*\)/.*,\1,p' <<<"$all" | sort -u |
     grep -vxF "$(printf '%s\n' "${slow[@]}")")
 
+# These make the nodes of Cluster/local, of which a machine has one set: one after the other, from the start.
+node_scripts=(cluster slurm gridengine keep-going attack)
+on_nodes() {
+    local script code=0 start
+    for script in "${node_scripts[@]}"; do
+        start=$SECONDS
+        if bash "Scripts/tests/$script.sh"; then
+            echo "passed: $script.sh, $((SECONDS - start)) s"
+        else
+            echo "FAILED: $script.sh, $((SECONDS - start)) s"
+            code=1
+        fi
+    done
+    return "$code"
+}
+
+job Scripts/tests/nodes on_nodes
 job units swift_tests --skip '^CommandLineTests\.'
 for suite in "${slow[@]}"; do job "command-line/$suite" swift_tests --filter "CommandLineTests/$suite/"; done
 for core in "${core_types[@]}"; do job "kernels/$core" core_tests "$core"; done
 for suite in "${others[@]}"; do job "command-line/$suite" swift_tests --filter "CommandLineTests/$suite/"; done
-for script in Scripts/tests/*.sh; do job "$script" bash "$script"; done
+for script in Scripts/tests/*.sh; do
+    name=$(basename -- "$script" .sh)
+    [[ " ${node_scripts[*]} " == *" $name "* ]] || job "$script" bash "$script"
+done
 while ((${#names[@]} > 0)); do reap; done
 
 # "Test run with N tests", one a job, and the tests that failed in it.
