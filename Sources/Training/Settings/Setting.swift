@@ -1,7 +1,7 @@
 package import Optimizers
 
 /// One setting of a run: a row of the table that the command line, `--config` files, `config.yaml`, the checks, the comparison
-/// on resuming and between ranks, the help and the README's table are all derived from (`Settings`).
+/// on resuming and between ranks, the help and the table in Docs/reference.md are all derived from (`Settings`).
 ///
 /// A row is made by a constructor of its kind (`SettingKinds.swift`), over the property of `RunConfiguration` that holds the
 /// value, and by the modifiers below.
@@ -47,7 +47,7 @@ package struct Setting: Sendable {
     package let kind: Kind
     /// What stands for the value in the help: `n`, `MiB`, `linear|relu|exp`; empty for a flag.
     package let placeholder: String
-    /// In words, for the README: `0 to 1024`.
+    /// In words, for the reference: `0 to 1024`.
     package let valuesText: String
     /// The values of a choice.
     package let choices: [String]
@@ -92,7 +92,7 @@ package struct Setting: Sendable {
     /// Says the same as another setting, which may be without a value, and takes its place.
     func instead(of name: String) -> Setting { changed { $0.rival = name } }
 
-    /// What help and README tell as default, where the preset's value does not say it.
+    /// What help and reference tell as default, where the preset's value does not say it.
     func defaultText(_ text: String) -> Setting { changed { $0.statedDefault = text } }
 
     /// A check beyond the range; gives a line that names the flag.

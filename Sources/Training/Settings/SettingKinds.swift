@@ -119,7 +119,7 @@ extension Setting {
 
     /// A value that reads and writes its own text; its errors name the flag.
     /// - Parameters:
-    ///   - form: its values in words, for the README.
+    ///   - form: its values in words, for the reference.
     ///   - isPath: whether nearly any text is good, as a path is.
     static func value<Value: SettingText>(
         _ name: String, _ path: Path<Value>, _ placeholder: String, form: String, isPath: Bool = false,

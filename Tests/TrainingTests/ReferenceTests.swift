@@ -3,17 +3,17 @@ import Testing
 import Training
 
 /// The documents' tables of flags are what the table of settings says. `DTRAIN_UPDATE_SNAPSHOTS=1 swift test` writes them anew.
-struct ReadmeTests {
+struct ReferenceTests {
     private static let isUpdating = ProcessInfo.processInfo.environment["DTRAIN_UPDATE_SNAPSHOTS"] == "1"
     private static let comment: Comment =
-        "look at the difference; if it is meant: DTRAIN_UPDATE_SNAPSHOTS=1 swift test -c release --filter ReadmeTests"
+        "look at the difference; if it is meant: DTRAIN_UPDATE_SNAPSHOTS=1 swift test -c release --filter ReferenceTests"
 
     private static func file(_ name: String) -> URL {
         URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
             .appendingPathComponent(name)
     }
 
-    private static let begin = "<!-- flags: written by DTRAIN_UPDATE_SNAPSHOTS=1 swift test -c release --filter ReadmeTests -->\n"
+    private static let begin = "<!-- flags: written by DTRAIN_UPDATE_SNAPSHOTS=1 swift test -c release --filter ReferenceTests -->\n"
     private static let end = "<!-- end of flags -->\n"
 
     private static func cell(_ text: String) -> String { text.replacing("|", with: "\\|") }
@@ -43,7 +43,7 @@ struct ReadmeTests {
     }
 
     @Test func theTableOfFlagsIsThatOfTheProgram() throws {
-        let file = Self.file("README.md")
+        let file = Self.file("Docs/reference.md")
         let text = try String(contentsOf: file, encoding: .utf8)
         let start = try #require(text.range(of: Self.begin)?.upperBound)
         let stop = try #require(text.range(of: Self.end)?.lowerBound)
