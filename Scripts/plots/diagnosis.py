@@ -44,7 +44,7 @@ MISTAKES = [
     ("learning rate too low, crops", [*HAND, "--learning-rate", "1e-9"], "is too low"),
     (
         "overfitting",
-        ["--preset", "seed", *SMALL, "--synthetic-frames", "40", "--learning-rate", "1e-3", "--validate-every", "10", "--steps", "200"],
+        ["--preset", "seed", *SMALL, "--synthetic-frames", "40", "--learning-rate", "1e-3", "--validate-every", "10", "--steps", "400"],
         "learns its frames by heart",
     ),
 ]

@@ -5,12 +5,12 @@ struct OverfittingDetector: TrainingDetector {
     private var best = Double.infinity
     private var trainingAtBest = Double.infinity
     private var worse = 0
-    /// Validations since the held-out error last fell by 2%, and the error of training then.
+    /// Validations since the held-out error last fell by 5%, and the error of training then.
     private var stuck = 0
     private var mark = (heldOut: Double.infinity, training: Double.infinity)
 
     mutating func look(heldOut: Double, training: Double, step: Int) -> String? {
-        if heldOut < 0.98 * mark.heldOut { (mark, stuck) = ((heldOut, training), 0) } else { stuck += 1 }
+        if heldOut < 0.95 * mark.heldOut { (mark, stuck) = ((heldOut, training), 0) } else { stuck += 1 }
         if stuck >= 3, heldOut > 1.8 * training, training < 0.85 * mark.training {
             return "the held-out joint error stays at " + format("%.1f mm", heldOut) + ", while that of training has fallen from "
                 + format("%.1f", mark.training) + " to " + format("%.1f mm", training) + Self.cure
