@@ -5,17 +5,18 @@ import PackageDescription
 let march = Context.environment["DTRAIN_MARCH"] ?? "x86-64-v3"
 
 #if arch(x86_64)
-let processor: [SwiftSetting] = [.unsafeFlags(["-Xcc", "-march=\(march)"])]
+    let processor: [SwiftSetting] = [.unsafeFlags(["-Xcc", "-march=\(march)"])]
 #else
-let processor: [SwiftSetting] = []
+    let processor: [SwiftSetting] = []
 #endif
 
-let settings: [SwiftSetting] = processor + [
-    .swiftLanguageMode(.v6),
-    .enableUpcomingFeature("ExistentialAny"),
-    .enableUpcomingFeature("MemberImportVisibility"),
-    .enableUpcomingFeature("InternalImportsByDefault"),
-]
+let settings: [SwiftSetting] =
+    processor + [
+        .swiftLanguageMode(.v6),
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+    ]
 
 func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: settings)

@@ -89,7 +89,8 @@ private final class Operands {
             TiledDense.scratchCount(samples: batch, rows: tileRows), tileRows * outputs,
             ConvolutionPool(height: network.height, width: network.width, pool: network.pool).scratchCount)
         let counts = [batch * rows, batch * outputs, batch * outputs, rows * outputs, rows * outputs, rows * outputs]
-        let bytes = counts.reduce(0) { $0 + Arena.bytes(Float.self, count: $1) }
+        let bytes =
+            counts.reduce(0) { $0 + Arena.bytes(Float.self, count: $1) }
             + bench.threads
             * (Arena.bytes(Float.self, count: partialCount) + Arena.bytes(Float.self, count: scratchCount))
         let arena = try Arena(capacity: bytes)

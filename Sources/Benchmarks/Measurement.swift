@@ -72,7 +72,8 @@ package struct BenchmarkReport: Sendable {
         var lines = [title]
         let width = rows.map(\.name.count).max() ?? 0
         for row in rows {
-            var line = "  " + row.name + String(repeating: " ", count: width - row.name.count)
+            var line =
+                "  " + row.name + String(repeating: " ", count: width - row.name.count)
                 + format("  %9.2f ms", row.seconds * 1000)
             if row.unit != .none { line += format("  %9.1f ", row.rate) + row.unit.rawValue }
             if let total, row.unit != .frames { line += format("  %5.1f%%", row.seconds / total * 100) }

@@ -179,13 +179,14 @@ final class NodeEngine {
             for segment in 0..<job.segmentsPerLane {
                 let range = job.range(lane: rank, segment: segment, chunk: chunk)
                 for other in 0..<window.size {
-                    inputs[other] = if let shared = job.shared {
-                        UnsafeRawPointer(shared.values[other] + range.lowerBound)
-                    } else if other == rank && job.wire == .fp32 {
-                        UnsafeRawPointer(job.whole + range.lowerBound)
-                    } else {
-                        UnsafeRawPointer(place(job, of: other, lane: rank, chunk: chunk) + start * job.wire.stride)
-                    }
+                    inputs[other] =
+                        if let shared = job.shared {
+                            UnsafeRawPointer(shared.values[other] + range.lowerBound)
+                        } else if other == rank && job.wire == .fp32 {
+                            UnsafeRawPointer(job.whole + range.lowerBound)
+                        } else {
+                            UnsafeRawPointer(place(job, of: other, lane: rank, chunk: chunk) + start * job.wire.stride)
+                        }
                 }
                 OrderedSum.sum(
                     UnsafeBufferPointer(inputs), wire: job.wire, count: range.count, into: result + start)

@@ -73,7 +73,8 @@ package struct ExchangePlan: Sendable {
         division = layout?.division ?? (isSplit ? setting.network.division(ranks: ranks) : .none)
         let isSharded = ranks > 1 && kind == .sharded
         table = setting.network.table(division: division, rank: rank, sharded: isStored && isSharded)
-        stored = isStored
+        stored =
+            isStored
             ? StoredPlan(
                 table: table, sharded: isSharded, division: division, accumulates: setting.accumulate > 1, rank: rank,
                 ranks: ranks)

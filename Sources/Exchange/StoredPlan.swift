@@ -101,7 +101,6 @@ package struct StoredPlan: Sendable {
     /// Floats of a bucket, 4 MiB: small enough that the first can travel early.
     package static let bucketCount = 1 << 20
 
-
     func bucketNumbers(of parameter: Parameter) -> [Int] { numbers[parameter.range.lowerBound] ?? [] }
 
     func bucket(at element: Int) -> Int { firsts[element]! }

@@ -87,13 +87,13 @@ enum TorchSource {
                     return centre + outputs.reshape(-1, 16, 3) * half
                 """
             }
-            ?? """
+                ?? """
 
 
-            def to_uvd(outputs):
-                \"\"\"Outputs (N, 48) to joints (N, 16, 3): u px, v px, d mm.\"\"\"
-                return outputs.reshape(-1, 16, 3)
-            """
+                def to_uvd(outputs):
+                    \"\"\"Outputs (N, 48) to joints (N, 16, 3): u px, v px, d mm.\"\"\"
+                    return outputs.reshape(-1, 16, 3)
+                """
         return """
             \(constants)  # camera of \(size)
             \(image)

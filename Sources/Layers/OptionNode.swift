@@ -66,8 +66,9 @@ extension OptionNode: Codable {
     package init(from decoder: any Decoder) throws {
         if let map = try? decoder.container(keyedBy: Key.self) {
             self.init(
-                .map(try map.allKeys.map { Entry($0.stringValue, try map.decode(OptionNode.self, forKey: $0)) }
-                    .sorted { $0.name < $1.name }))
+                .map(
+                    try map.allKeys.map { Entry($0.stringValue, try map.decode(OptionNode.self, forKey: $0)) }
+                        .sorted { $0.name < $1.name }))
         } else if var list = try? decoder.unkeyedContainer() {
             var nodes: [OptionNode] = []
             while !list.isAtEnd { nodes.append(try list.decode(OptionNode.self)) }

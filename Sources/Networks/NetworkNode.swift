@@ -12,7 +12,8 @@ extension NetworkDescription {
     /// - Throws: `OptionError` with the line of what is wrong. Whether the layers fit is not looked at: see `problem`.
     package init(reading node: OptionNode) throws(OptionError) {
         guard case .map(let entries) = node.value else {
-            throw OptionError("\(node.summary) where a network is expected; hint: input: {height: 96, width: 96} and layers: [...]",
+            throw OptionError(
+                "\(node.summary) where a network is expected; hint: input: {height: 96, width: 96} and layers: [...]",
                 line: node.line)
         }
         var input = Shape(height: 0, width: 0, channels: 1)

@@ -33,13 +33,15 @@ package final class WorkerTeam: @unchecked Sendable {  // every mutable member i
                 state: shared, index: index, processor: self.count <= processors.count ? processors[index] : nil)
             let argument = Unmanaged.passRetained(start)
             var thread = pthread_t()
-            let failure = pthread_create(&thread, nil, { argument in
-                let start = Unmanaged<ThreadStart>.fromOpaque(argument!).takeRetainedValue()
-                if let processor = start.processor { Processors.pin(to: processor) }
-                _ = dtrain_flush_subnormals()
-                start.state.serve(index: start.index)
-                return nil
-            }, argument.toOpaque())
+            let failure = pthread_create(
+                &thread, nil,
+                { argument in
+                    let start = Unmanaged<ThreadStart>.fromOpaque(argument!).takeRetainedValue()
+                    if let processor = start.processor { Processors.pin(to: processor) }
+                    _ = dtrain_flush_subnormals()
+                    start.state.serve(index: start.index)
+                    return nil
+                }, argument.toOpaque())
             guard failure == 0 else {
                 argument.release()
                 end()

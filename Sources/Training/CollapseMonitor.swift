@@ -61,43 +61,48 @@ package struct CollapseMonitor {
         let zeros = statistics.zeroOutputShare
         if head == .relu && zeros > 0.5 {
             let all = statistics.outputGradientNorm == 0
-            found.append((
-                all ? "zero" : "partly zero",
-                "step \(step): \(percent(zeros)) of the outputs are exactly 0. A ReLU that outputs 0 passes no gradient, so "
-                    + (all
-                        ? "nothing is learned while this lasts: the loss is the mean squared label, "
-                            + "\(format("%.0f", statistics.meanSquaredLabel))"
-                        : "they do not learn")
-                    + "; hint: --output linear (or --output exp --learning-rate 1e-5, if outputs must be positive)"
-            ))
+            found.append(
+                (
+                    all ? "zero" : "partly zero",
+                    "step \(step): \(percent(zeros)) of the outputs are exactly 0. A ReLU that outputs 0 passes no gradient, so "
+                        + (all
+                            ? "nothing is learned while this lasts: the loss is the mean squared label, "
+                                + "\(format("%.0f", statistics.meanSquaredLabel))"
+                            : "they do not learn")
+                        + "; hint: --output linear (or --output exp --learning-rate 1e-5, if outputs must be positive)"
+                ))
         } else if statistics.outputsAreConstant {
-            found.append((
-                "constant",
-                "step \(step): the outputs are the same for every frame of the batch: the network does not see its input"
-                    + "; hint: --input normalized, --initial-values he, or a smaller --learning-rate"
-            ))
+            found.append(
+                (
+                    "constant",
+                    "step \(step): the outputs are the same for every frame of the batch: the network does not see its input"
+                        + "; hint: --input normalized, --initial-values he, or a smaller --learning-rate"
+                ))
         }
         if let inside {
             if inside.deadUnitShare >= 0.9 {
-                found.append((
-                    "dead units",
-                    "step \(step): \(percent(inside.deadUnitShare)) of FC1's units are 0 for every frame of the batch (dead "
-                        + "ReLU units learn no more); hint: --initial-values he, --input normalized, or a smaller --learning-rate"
-                ))
+                found.append(
+                    (
+                        "dead units",
+                        "step \(step): \(percent(inside.deadUnitShare)) of FC1's units are 0 for every frame of the batch (dead "
+                            + "ReLU units learn no more); hint: --initial-values he, --input normalized, or a smaller --learning-rate"
+                    ))
             }
             if inside.hiddenGradientNorm == 0 && statistics.outputGradientNorm > 0 {
-                found.append((
-                    "no gradient",
-                    "step \(step): no gradient reaches FC1, although the outputs are wrong: every unit of FC1 is cut off by its "
-                        + "ReLU; hint: --initial-values he, --input normalized, or a smaller --learning-rate"
-                ))
+                found.append(
+                    (
+                        "no gradient",
+                        "step \(step): no gradient reaches FC1, although the outputs are wrong: every unit of FC1 is cut off by its "
+                            + "ReLU; hint: --initial-values he, --input normalized, or a smaller --learning-rate"
+                    ))
             }
             if inside.deadPooledShare == 1 {
-                found.append((
-                    "dead convolution",
-                    "step \(step): every pooled value is 0: no gradient reaches the convolution; hint: --initial-values he, "
-                        + "or a smaller --learning-rate"
-                ))
+                found.append(
+                    (
+                        "dead convolution",
+                        "step \(step): every pooled value is 0: no gradient reaches the convolution; hint: --initial-values he, "
+                            + "or a smaller --learning-rate"
+                    ))
             }
         }
         return found.filter { said.insert($0.key).inserted }.map(\.text)

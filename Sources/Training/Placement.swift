@@ -118,7 +118,8 @@ package struct Placement: Sendable {
     /// One line about this rank, for the table at the start.
     func describe(_ place: NodePlace) -> String {
         let pinned =
-            processors.isEmpty ? bound.map { ", bound to \(Self.named($0))" } ?? ""
+            processors.isEmpty
+            ? bound.map { ", bound to \(Self.named($0))" } ?? ""
             : ", pinned to \(processors.map(String.init).joined(separator: ","))"
         return "\(place.host): \(threads) thread\(threads == 1 ? "" : "s")\(pinned), OpenBLAS \(BLAS.kernelName), "
             + Processors.modelName

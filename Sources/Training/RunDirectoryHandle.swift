@@ -141,7 +141,8 @@ final class RunDirectoryHandle {
         var local = tm()
         localtime_r(&now, &local)
         func digits(_ value: Int32) -> String { format("%02d", value) }
-        let stamp = "\(local.tm_year + 1900)\(digits(local.tm_mon + 1))\(digits(local.tm_mday))-"
+        let stamp =
+            "\(local.tm_year + 1900)\(digits(local.tm_mon + 1))\(digits(local.tm_mday))-"
             + "\(digits(local.tm_hour))\(digits(local.tm_min))\(digits(local.tm_sec))"
         mkdir("runs", 0o777)
         // Two starts within a second choose alike: who makes the directory has it.

@@ -95,7 +95,8 @@ extension BadInput {
 
     static let directories: [BadInput] = [
         BadInput(
-            name: "a run below a file", arguments: training.dropLast() + ["@/file/run"], words: ["@/file/run: cannot", "a part of the path is a file"],
+            name: "a run below a file", arguments: training.dropLast() + ["@/file/run"],
+            words: ["@/file/run: cannot", "a part of the path is a file"],
             ranks: true, prepare: { _ = try $0.write("", to: "file") }),
         BadInput(
             name: "a run in /proc", arguments: training.dropLast() + ["/proc/run"],

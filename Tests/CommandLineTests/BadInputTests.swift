@@ -200,7 +200,8 @@ extension BadInput {
         file("a list in place of a value", "steps: [1, 2]\n", ["@/run.yaml:1", "'steps'"]),
         file("nothing in place of a value", "seed: 1\nsteps: ~\n", ["@/run.yaml:2", "'steps' has no value"]),
         file("no value of a flag", "save-initial: maybe\n", ["@/run.yaml:1: --save-initial is 'maybe'", "true or false"]),
-        file("a change that none may make", "allow-change: pool\n", ["@/run.yaml:1: --allow-change is 'pool'", "batch-size, ", "data, learning-rate"]),
+        file(
+            "a change that none may make", "allow-change: pool\n", ["@/run.yaml:1: --allow-change is 'pool'", "batch-size, ", "data, learning-rate"]),
         file("a key twice", "steps: 3\nsteps: 4\n", ["@/run.yaml: set more than once: 'steps'"]),
         file("a list", "- steps\n- seed\n", ["@/run.yaml: holds no settings"]),
         file("two documents", "steps: 3\n---\nsteps: 4\n", ["@/run.yaml:2: ", "single document"]),

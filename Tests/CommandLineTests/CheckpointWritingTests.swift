@@ -95,7 +95,10 @@ extension CommandLineTests {
                 exec "$@"
                 """
             let outcome = try Subprocess.run(
-                ["unshare", "--mount", "sh", "-c", script, "sh", folder("disk"), "sh", "-c", Self.thenCopy, "sh", folder("disk"), folder("out"), Dtrain.path]
+                [
+                    "unshare", "--mount", "sh", "-c", script, "sh", folder("disk"), "sh", "-c", Self.thenCopy, "sh", folder("disk"), folder("out"),
+                    Dtrain.path,
+                ]
                     + Dtrain.small + [
                         "--steps", "1000000", "--checkpoint-every", "100", "--keep-checkpoints", "1", "--validate-every", "1000000",
                         "--time-limit", "16", "--run-dir", folder("disk/run"),

@@ -66,7 +66,8 @@ extension CommandLineTests {
 
         /// Starting anew for OpenBLAS's sake changes nothing that is seen: name, arguments, process, environment, signals.
         @Test func theStartAnewIsNotSeen() throws {
-            let shell = "trap '' HUP; \"$@\" & sleep 1; cat /proc/$!/comm; tr '\\0' '\\n' < /proc/$!/environ | sort; "
+            let shell =
+                "trap '' HUP; \"$@\" & sleep 1; cat /proc/$!/comm; tr '\\0' '\\n' < /proc/$!/environ | sort; "
                 + "tr '\\0' ' ' < /proc/$!/cmdline; grep SigIgn /proc/$!/status; kill $!; wait $!"
             let arguments = Dtrain.small + endless + ["--run-dir", folder("run")]
             let bare = ["env", "-i", "PATH=/nowhere", "NAME=with = and spaces", "/bin/sh", "-c", "PATH=/bin:/usr/bin; " + shell, "sh"]

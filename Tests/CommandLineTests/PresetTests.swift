@@ -21,8 +21,10 @@ extension CommandLineTests {
         /// summed in another order: see StoredExchangeTests.
         @Test(
             .enabled(if: Dtrain.canRunRanks, Dtrain.noRanks),
-            arguments: [("deepprior", "allreduce"), ("deepprior", "split"), ("ren", "sharded"), ("ren", "split"),
-                ("dense", "allreduce"), ("dtrain-hand", "allreduce")])
+            arguments: [
+                ("deepprior", "allreduce"), ("deepprior", "split"), ("ren", "sharded"), ("ren", "split"),
+                ("dense", "allreduce"), ("dtrain-hand", "allreduce"),
+            ])
         func severalRanksHaveTheLossesOfOne(preset: String, exchange: String) throws {
             // At its own rate rounding grows in the deep one: see StoredExchangeTests.
             let rate = preset == "dense" ? ["--learning-rate", "1e-6"] : []

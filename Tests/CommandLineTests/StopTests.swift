@@ -69,9 +69,11 @@ extension CommandLineTests {
 
         /// mpirun kills its children some time after the signal; a step takes longer here, and the run goes on from the last step
         /// that was made, with the bits of one that was never stopped.
-        @Test(.enabled(if: Dtrain.canRunRanks, Dtrain.noRanks), arguments: [
-            ("allreduce", "INT"), ("sharded", "TERM"), ("split", "INT"), ("split", "TERM"),
-        ])
+        @Test(
+            .enabled(if: Dtrain.canRunRanks, Dtrain.noRanks),
+            arguments: [
+                ("allreduce", "INT"), ("sharded", "TERM"), ("split", "INT"), ("split", "TERM"),
+            ])
         func aSignalToMPIRunLosesNothing(exchange: String, signal: String) throws {
             let run = folder("run")
             let stop = """

@@ -231,7 +231,7 @@ struct CentreTableTests {
         #expect(
             complaint("1 1 300\n") == "centres.txt: 1 centres for 2 frames; "
                 + "hint: a line `u v d` a frame is expected, in the order of the label file")
-        #expect(complaint("") .hasPrefix("centres.txt: 0 centres for 2 frames"))
+        #expect(complaint("").hasPrefix("centres.txt: 0 centres for 2 frames"))
         #expect(
             (try? CentreTable(contentsOf: "/nowhere/c.txt", count: 1)) == nil)
     }

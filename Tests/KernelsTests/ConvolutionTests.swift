@@ -67,7 +67,8 @@ struct ConvolutionCase {
         let biasGradient = GuardedBuffer<Float>(overwriting: ConvolutionPool.channels)
         kernel.findActive(pixels.start, number: 0, in: active)
         kernel.backward(
-            image: pixels.start, number: 0, active: active, background: nil, gradient: above.start, winners: codes.start, weightGradient: weightGradient.start,
+            image: pixels.start, number: 0, active: active, background: nil, gradient: above.start, winners: codes.start,
+            weightGradient: weightGradient.start,
             biasGradient: biasGradient.start, scratch: scratch.start)
         #expect(pixels.isIntact && above.isIntact && codes.isIntact)
         #expect(weightGradient.isIntact && biasGradient.isIntact && scratch.isIntact)

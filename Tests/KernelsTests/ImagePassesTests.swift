@@ -161,7 +161,8 @@ struct ImagePassesTests {
     /// What rectifies the normalised values.
     enum Rectifying: String, CaseIterable { case none, recomputed, result }
 
-    @Test("batch normalisation agrees with its definition, rectified or not", arguments: [[7, 8], [40, 3], [70, 16], [33, 13]], Rectifying.allCases)
+    @Test(
+        "batch normalisation agrees with its definition, rectified or not", arguments: [[7, 8], [40, 3], [70, 16], [33, 13]], Rectifying.allCases)
     func normalization(sizes: [Int], rectifying: Rectifying) {
         let (rows, channels, epsilon) = (sizes[0], sizes[1], 1e-4)
         var values = TestValues(seed: 86)

@@ -75,7 +75,8 @@ struct ArchitectureTests {
     @Test("A size that an hourglass cannot halve three times is refused with the layer's name")
     func unevenHourglass() {
         let problem = Architecture.dense.description(size: 80).problem
-        #expect(problem?.description.hasPrefix("layer stack1.hourglass.hourglass.hourglass: the layers give 4x4x128, the skip 5x5x128") == true,
+        #expect(
+            problem?.description.hasPrefix("layer stack1.hourglass.hourglass.hourglass: the layers give 4x4x128, the skip 5x5x128") == true,
             "\(problem?.description ?? "none")")
     }
 }

@@ -73,86 +73,109 @@ struct LayerCase: Sendable, CustomTestStringConvertible {
     static let nested: [LayerCase] = [
         .init(
             "in place after a convolution", (5, 5, 2), ulps: 256,
-            [LayerNode(Convolution(3, kernel: 3)), LayerNode(Activation(.relu)), LayerNode(Dropout(0.3)), LayerNode(Activation(.linear)),
-             LayerNode(Activation(.leakyRelu)), LayerNode(Convolution(2, kernel: 1))]),
+            [
+                LayerNode(Convolution(3, kernel: 3)), LayerNode(Activation(.relu)), LayerNode(Dropout(0.3)), LayerNode(Activation(.linear)),
+                LayerNode(Activation(.leakyRelu)), LayerNode(Convolution(2, kernel: 1)),
+            ]),
         .init(
             "residual without a skip", (4, 3, 2), ulps: 256,
             [LayerNode(Residual([LayerNode(Convolution(2, kernel: 3)), LayerNode(Activation(.exp))])), LayerNode(Activation(.relu))]),
         .init(
             "residual with a skip", (5, 3, 2), ulps: 256,
-            [LayerNode(Convolution(3, kernel: 1)),
-             LayerNode(
-                Residual(
-                    [LayerNode(Activation(.relu)), LayerNode(Convolution(4, kernel: 3, stride: 2))],
-                    skip: [LayerNode(Convolution(4, kernel: 1, stride: 2, bias: false)), LayerNode(Activation(.leakyRelu))])),
-             LayerNode(Activation(.exp))]),
+            [
+                LayerNode(Convolution(3, kernel: 1)),
+                LayerNode(
+                    Residual(
+                        [LayerNode(Activation(.relu)), LayerNode(Convolution(4, kernel: 3, stride: 2))],
+                        skip: [LayerNode(Convolution(4, kernel: 1, stride: 2, bias: false)), LayerNode(Activation(.leakyRelu))])),
+                LayerNode(Activation(.exp)),
+            ]),
         .init(
             "residual of nothing but in-place layers", (3, 3, 2), ulps: 256,
-            [LayerNode(Convolution(3, kernel: 1)),
-             LayerNode(Residual([LayerNode(Dropout(0.5)), LayerNode(Activation(.relu))], skip: [LayerNode(Activation(.leakyRelu))])),
-             LayerNode(Activation(.linear)), LayerNode(Dropout(0.2))]),
+            [
+                LayerNode(Convolution(3, kernel: 1)),
+                LayerNode(Residual([LayerNode(Dropout(0.5)), LayerNode(Activation(.relu))], skip: [LayerNode(Activation(.leakyRelu))])),
+                LayerNode(Activation(.linear)), LayerNode(Dropout(0.2)),
+            ]),
         .init(
             "hourglass", (4, 6, 3), ulps: 512,
-            [LayerNode(
-                Residual(
-                    [LayerNode(MaxPooling(2)), LayerNode(Convolution(3, kernel: 3)),
-                     LayerNode(Residual([LayerNode(Convolution(3, kernel: 1)), LayerNode(BatchNormalization(rectified: true))])),
-                     LayerNode(Upsampling())], skip: [LayerNode(Convolution(3, kernel: 1))]))]),
+            [
+                LayerNode(
+                    Residual(
+                        [
+                            LayerNode(MaxPooling(2)), LayerNode(Convolution(3, kernel: 3)),
+                            LayerNode(Residual([LayerNode(Convolution(3, kernel: 1)), LayerNode(BatchNormalization(rectified: true))])),
+                            LayerNode(Upsampling()),
+                        ], skip: [LayerNode(Convolution(3, kernel: 1))]))
+            ]),
         .init(
             "branches, one empty", (3, 3, 3), ulps: 256,
-            [LayerNode(Activation(.relu)),
-             LayerNode(
-                Branches([
-                    [LayerNode(Activation(.exp)), LayerNode(Dropout(0.3))], [],
-                    [LayerNode(Convolution(2, kernel: 3)), LayerNode(Activation(.relu))],
-                ])),
-             LayerNode(Activation(.leakyRelu)), LayerNode(FullyConnected(5))]),
+            [
+                LayerNode(Activation(.relu)),
+                LayerNode(
+                    Branches([
+                        [LayerNode(Activation(.exp)), LayerNode(Dropout(0.3))], [],
+                        [LayerNode(Convolution(2, kernel: 3)), LayerNode(Activation(.relu))],
+                    ])),
+                LayerNode(Activation(.leakyRelu)), LayerNode(FullyConnected(5)),
+            ]),
         .init(
             "branches, added", (3, 5, 2), ulps: 256,
-            [LayerNode(Branches([[LayerNode(Convolution(2, kernel: 3))], [], [LayerNode(Activation(.relu))]], join: .add)),
-             LayerNode(Activation(.relu))]),
+            [
+                LayerNode(Branches([[LayerNode(Convolution(2, kernel: 3))], [], [LayerNode(Activation(.relu))]], join: .add)),
+                LayerNode(Activation(.relu)),
+            ]),
         .init(
             "regions of vectors", (4, 4, 2), ulps: 256,
-            [LayerNode(
-                Branches([
-                    [LayerNode(Region(rows: 0..<2, columns: 0..<2)), LayerNode(FullyConnected(3)), LayerNode(Activation(.relu))],
-                    [LayerNode(Region(rows: 1..<4, columns: 2..<4)), LayerNode(FullyConnected(5))],
-                ])),
-             LayerNode(Dropout(0.5)), LayerNode(FullyConnected(4))]),
+            [
+                LayerNode(
+                    Branches([
+                        [LayerNode(Region(rows: 0..<2, columns: 0..<2)), LayerNode(FullyConnected(3)), LayerNode(Activation(.relu))],
+                        [LayerNode(Region(rows: 1..<4, columns: 2..<4)), LayerNode(FullyConnected(5))],
+                    ])),
+                LayerNode(Dropout(0.5)), LayerNode(FullyConnected(4)),
+            ]),
         .init(
             "outputs on the way", (3, 3, 4), ulps: 512,
-            [LayerNode(Convolution(4, kernel: 3)),
-             LayerNode(Intermediate([LayerNode(Activation(.exp)), LayerNode(FullyConnected(3))])),
-             LayerNode(Activation(.relu)),
-             LayerNode(
-                Residual([
-                    LayerNode(Convolution(4, kernel: 3)), LayerNode(Intermediate([LayerNode(FullyConnected(3))], weight: 0.5)),
-                    LayerNode(Activation(.leakyRelu)),
-                ])),
-             LayerNode(FullyConnected(3))]),
+            [
+                LayerNode(Convolution(4, kernel: 3)),
+                LayerNode(Intermediate([LayerNode(Activation(.exp)), LayerNode(FullyConnected(3))])),
+                LayerNode(Activation(.relu)),
+                LayerNode(
+                    Residual([
+                        LayerNode(Convolution(4, kernel: 3)), LayerNode(Intermediate([LayerNode(FullyConnected(3))], weight: 0.5)),
+                        LayerNode(Activation(.leakyRelu)),
+                    ])),
+                LayerNode(FullyConnected(3)),
+            ]),
         .init(
             "an output on the way to another", (2, 3, 2), ulps: 256,
-            [LayerNode(Activation(.relu)),
-             LayerNode(
-                Intermediate([
-                    LayerNode(FullyConnected(5)), LayerNode(Intermediate([LayerNode(FullyConnected(3))], weight: 0.5)),
-                    LayerNode(Activation(.exp)), LayerNode(FullyConnected(3)),
-                ])),
-             LayerNode(FullyConnected(3))]),
+            [
+                LayerNode(Activation(.relu)),
+                LayerNode(
+                    Intermediate([
+                        LayerNode(FullyConnected(5)), LayerNode(Intermediate([LayerNode(FullyConnected(3))], weight: 0.5)),
+                        LayerNode(Activation(.exp)), LayerNode(FullyConnected(3)),
+                    ])),
+                LayerNode(FullyConnected(3)),
+            ]),
         .init(
             "joints that vote", (3, 3, 4), ulps: 1024,
-            [LayerNode(
-                Branches([
-                    [], [
-                        LayerNode(
-                            Branches([
-                                [LayerNode(Convolution(2, kernel: 1))],
-                                [LayerNode(Convolution(3, kernel: 1, bias: false)), LayerNode(BatchNormalization(rectified: true))],
-                            ])), LayerNode(graph(2, [0, 1])),
-                    ],
-                ])),
-             LayerNode(Branches([[LayerNode(Channels(4..<6))], [LayerNode(Channels(6..<9)), LayerNode(Convolution(6, kernel: 1))]])),
-             LayerNode(SoftArgmax(joints: 2, depth: true, normalized: true))]),
+            [
+                LayerNode(
+                    Branches([
+                        [],
+                        [
+                            LayerNode(
+                                Branches([
+                                    [LayerNode(Convolution(2, kernel: 1))],
+                                    [LayerNode(Convolution(3, kernel: 1, bias: false)), LayerNode(BatchNormalization(rectified: true))],
+                                ])), LayerNode(graph(2, [0, 1])),
+                        ],
+                    ])),
+                LayerNode(Branches([[LayerNode(Channels(4..<6))], [LayerNode(Channels(6..<9)), LayerNode(Convolution(6, kernel: 1))]])),
+                LayerNode(SoftArgmax(joints: 2, depth: true, normalized: true)),
+            ]),
     ]
 
     static let all = layers + nested

@@ -45,7 +45,8 @@ final class LayerRig {
         output = try nodes.output(of: input)
         table = ParameterTable(nodes.parameters(of: input).map { ParameterDeclaration($0.name, $0.shape, role: $0.role) })
         let (parameters, gradients) = (
-            GuardedBuffer<Float>(overwriting: table.count), GuardedBuffer<Float>(overwriting: table.count))
+            GuardedBuffer<Float>(overwriting: table.count), GuardedBuffer<Float>(overwriting: table.count)
+        )
         let (table, team) = (table, try WorkerTeam(count: threads, spins: 0))
         func build(_ carver: Carver) -> (LayerBuilder, LayerSequence) {
             var builder = LayerBuilder(

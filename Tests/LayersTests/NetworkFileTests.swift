@@ -169,7 +169,8 @@ struct NetworkFileTests {
     @Test("As deep as the limits allow, reading ends in time")
     func deep() {
         // 21 residual layers inside each other: three brackets each.
-        let text = "input: 96\nlayers: " + String(repeating: "[residual: [activation, ", count: 20) + "activation"
+        let text =
+            "input: 96\nlayers: " + String(repeating: "[residual: [activation, ", count: 20) + "activation"
             + String(repeating: "]]", count: 20)
         #expect(Self.problem(text).hasPrefix("net.yaml:2: "))
     }

@@ -178,7 +178,8 @@ struct OracleLayers {
         let joints = layer.joints
         return (0..<samples).flatMap { sample in
             let x = Array(x[sample * map.count..<(sample + 1) * map.count])
-            let w = layer.normalized
+            let w =
+                layer.normalized
                 ? (0..<map.positions * joints).map { x[$0 / joints * map.channels + $0 % joints] }
                 : softmax(x, map, joints: joints)
             var y: [Double] = []

@@ -16,10 +16,12 @@ struct ClippingTests {
         #expect(clipping.needsNorm == text.hasPrefix("norm"))
     }
 
-    @Test("0, negative limits and what is no clipping are refused in one line", arguments: [
-        "norm:0", "value:0", "norm:-1", "norm:nan", "norm:inf", "norm:", "norm", "value:x", "1.0", "", "none:1", "norm:1:2",
-        "norm:1e300", "value:1e-300",
-    ])
+    @Test(
+        "0, negative limits and what is no clipping are refused in one line",
+        arguments: [
+            "norm:0", "value:0", "norm:-1", "norm:nan", "norm:inf", "norm:", "norm", "value:x", "1.0", "", "none:1", "norm:1:2",
+            "norm:1e300", "value:1e-300",
+        ])
     func refused(text: String) {
         let error = #expect(throws: SettingError.self) { try Clipping(parsing: text) }
         let line = error?.description ?? ""

@@ -55,14 +55,15 @@ struct OptimizerRig {
 }
 
 /// Settings that reach every code path of every optimiser.
-let allSettings: [OptimizerConfiguration] = OptimizerKind.allCases.flatMap { kind in
-    [
-        OptimizerConfiguration(kind: kind, learningRate: 0.01, weightDecay: 0),
-        OptimizerConfiguration(
-            kind: kind, learningRate: 0.01, nesterov: true, weightDecay: 0.05, biasRateMultiplier: 2,
-            normalizationRateMultiplier: 0.5),
-    ]
-} + [OptimizerConfiguration(kind: .sgd, learningRate: 0.01, momentum: 0, weightDecay: 0.05)]
+let allSettings: [OptimizerConfiguration] =
+    OptimizerKind.allCases.flatMap { kind in
+        [
+            OptimizerConfiguration(kind: kind, learningRate: 0.01, weightDecay: 0),
+            OptimizerConfiguration(
+                kind: kind, learningRate: 0.01, nesterov: true, weightDecay: 0.05, biasRateMultiplier: 2,
+                normalizationRateMultiplier: 0.5),
+        ]
+    } + [OptimizerConfiguration(kind: .sgd, learningRate: 0.01, momentum: 0, weightDecay: 0.05)]
 
 extension OptimizerConfiguration: CustomTestStringConvertible {
     package var testDescription: String { "\(kind), momentum \(momentum), decay \(weightDecay), bias x\(biasRateMultiplier)" }

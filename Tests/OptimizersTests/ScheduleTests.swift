@@ -10,17 +10,19 @@ struct ScheduleTests {
         return steps.map { schedule.rate(step: $0, stepsPerEpoch: stepsPerEpoch, totalSteps: total, base: 1) }
     }
 
-    @Test("a text is printed back in one form", arguments: [
-        ("constant", "constant"), ("constant:warmup=0", "constant"), ("constant:warmup=500", "constant:warmup=500"),
-        ("steps:every=40000,factor=0.1", "steps:every=40000,factor=0.1"),
-        ("steps:factor=0.1,every=10epochs", "steps:every=10epochs,factor=0.1"),
-        ("steps:every=1e3steps,factor=1", "steps:every=1000,factor=1"),
-        ("exponential:every=1epoch,factor=0.96,warmup=1epochs", "exponential:factor=0.96,every=1epochs,warmup=1epochs"),
-        ("exponential:factor=0.5", "exponential:factor=0.5,every=1epochs"),
-        ("inverse:k=0.2", "inverse:k=0.2"), ("inverse:k=0.2,every=1epochs", "inverse:k=0.2"),
-        ("inverse:k=2,every=0.5epochs", "inverse:k=2,every=0.5epochs"),
-        ("cosine", "cosine"), ("cosine:final=0,warmup=5", "cosine:warmup=5"), ("cosine:final=0.01", "cosine:final=0.01"),
-    ])
+    @Test(
+        "a text is printed back in one form",
+        arguments: [
+            ("constant", "constant"), ("constant:warmup=0", "constant"), ("constant:warmup=500", "constant:warmup=500"),
+            ("steps:every=40000,factor=0.1", "steps:every=40000,factor=0.1"),
+            ("steps:factor=0.1,every=10epochs", "steps:every=10epochs,factor=0.1"),
+            ("steps:every=1e3steps,factor=1", "steps:every=1000,factor=1"),
+            ("exponential:every=1epoch,factor=0.96,warmup=1epochs", "exponential:factor=0.96,every=1epochs,warmup=1epochs"),
+            ("exponential:factor=0.5", "exponential:factor=0.5,every=1epochs"),
+            ("inverse:k=0.2", "inverse:k=0.2"), ("inverse:k=0.2,every=1epochs", "inverse:k=0.2"),
+            ("inverse:k=2,every=0.5epochs", "inverse:k=2,every=0.5epochs"),
+            ("cosine", "cosine"), ("cosine:final=0,warmup=5", "cosine:warmup=5"), ("cosine:final=0.01", "cosine:final=0.01"),
+        ])
     func canonical(text: String, form: String) throws {
         let schedule = try Schedule(parsing: text)
         #expect(schedule.description == form)
@@ -30,19 +32,21 @@ struct ScheduleTests {
         #expect(try JSONDecoder().decode([Schedule].self, from: coded) == [schedule])
     }
 
-    @Test("what never ends, grows or is negative is refused in one line with a hint", arguments: [
-        ("", "no such schedule"), ("linear", "no such schedule"), ("Cosine", "no such schedule"), (":", "no key=value"),
-        ("cosine:", "'' is no key=value"), ("cosine:warmup", "'warmup' is no key=value"), ("cosine:warmup=1=2", "no key=value"),
-        ("cosine:warmup=1,warmup=2", "warmup stands twice"), ("cosine:every=3", "cosine has no 'every'"),
-        ("cosine:warmup=-1", "warmup is -1"), ("cosine:warmup=inf", "warmup is inf"), ("cosine:warmup=nan", "warmup is nan"),
-        ("cosine:warmup=1.5", "warmup is 1.5"), ("cosine:warmup=epochs", "warmup is epochs"), ("cosine:final=-0.1", "final is -0.1"),
-        ("cosine:final=1.1", "final is 1.1"), ("steps", "every is missing"), ("steps:every=5", "factor is missing"),
-        ("steps:every=0,factor=0.1", "every is 0"), ("steps:every=0epochs,factor=0.1", "every is 0epochs"),
-        ("steps:every=5,factor=-0.1", "factor is -0.1"), ("steps:every=5,factor=0", "factor is 0"),
-        ("steps:every=5,factor=1.5", "factor is 1.5"), ("exponential:factor=2", "factor is 2"), ("inverse", "k is missing"),
-        ("inverse:k=-0.2", "k is -0.2"), ("inverse:k=0", "k is 0"), ("inverse:k=x", "k is x"), ("constant:k=1", "constant has no 'k'"),
-        ("steps:every=1e300,factor=0.1", "every is 1e300"), ("steps:every=1e-300epochs,factor=0.1", "every is 1e-300epochs"),
-    ])
+    @Test(
+        "what never ends, grows or is negative is refused in one line with a hint",
+        arguments: [
+            ("", "no such schedule"), ("linear", "no such schedule"), ("Cosine", "no such schedule"), (":", "no key=value"),
+            ("cosine:", "'' is no key=value"), ("cosine:warmup", "'warmup' is no key=value"), ("cosine:warmup=1=2", "no key=value"),
+            ("cosine:warmup=1,warmup=2", "warmup stands twice"), ("cosine:every=3", "cosine has no 'every'"),
+            ("cosine:warmup=-1", "warmup is -1"), ("cosine:warmup=inf", "warmup is inf"), ("cosine:warmup=nan", "warmup is nan"),
+            ("cosine:warmup=1.5", "warmup is 1.5"), ("cosine:warmup=epochs", "warmup is epochs"), ("cosine:final=-0.1", "final is -0.1"),
+            ("cosine:final=1.1", "final is 1.1"), ("steps", "every is missing"), ("steps:every=5", "factor is missing"),
+            ("steps:every=0,factor=0.1", "every is 0"), ("steps:every=0epochs,factor=0.1", "every is 0epochs"),
+            ("steps:every=5,factor=-0.1", "factor is -0.1"), ("steps:every=5,factor=0", "factor is 0"),
+            ("steps:every=5,factor=1.5", "factor is 1.5"), ("exponential:factor=2", "factor is 2"), ("inverse", "k is missing"),
+            ("inverse:k=-0.2", "k is -0.2"), ("inverse:k=0", "k is 0"), ("inverse:k=x", "k is x"), ("constant:k=1", "constant has no 'k'"),
+            ("steps:every=1e300,factor=0.1", "every is 1e300"), ("steps:every=1e-300epochs,factor=0.1", "every is 1e-300epochs"),
+        ])
     func refused(text: String, reason: String) {
         let error = #expect(throws: SettingError.self) { try Schedule(parsing: text) }
         let line = error?.description ?? ""
@@ -107,10 +111,12 @@ struct ScheduleTests {
         }
     }
 
-    @Test("no schedule is ever negative, infinite or above its base", arguments: [
-        "constant", "steps:every=1,factor=0.1", "exponential:factor=0.001,every=1", "inverse:k=1e9,every=1", "cosine",
-        "cosine:final=1", "exponential:factor=1e-300,every=1e-6epochs", "steps:every=1e-6epochs,factor=1e-300,warmup=1e12",
-    ])
+    @Test(
+        "no schedule is ever negative, infinite or above its base",
+        arguments: [
+            "constant", "steps:every=1,factor=0.1", "exponential:factor=0.001,every=1", "inverse:k=1e9,every=1", "cosine",
+            "cosine:final=1", "exponential:factor=1e-300,every=1e-6epochs", "steps:every=1e-6epochs,factor=1e-300,warmup=1e12",
+        ])
     func bounded(text: String) throws {
         for rate in try Self.rates(text, [0, 1, 2, 3, 50, 99, 100, 10_000, 1_000_000_000_000]) {
             #expect(rate >= 0 && rate <= 1, "\(rate)")

@@ -5,10 +5,11 @@ import Testing
 import Training
 
 struct FlagValueTests {
-    @Test(arguments: [
-        ("none", nil, "none"), ("90", 90, "90"), ("01:30:05", 5405, "5405"), ("0:00:01", 1, "1"), ("100:00:00", 360_000, "360000"),
-        ("10m", 600, "600"), ("2h", 7200, "7200"), ("90s", 90, "90"), ("1h30m", 5400, "5400"), ("1d2h3m4s", 93_784, "93784"),
-    ] as [(String, Int?, String)])
+    @Test(
+        arguments: [
+            ("none", nil, "none"), ("90", 90, "90"), ("01:30:05", 5405, "5405"), ("0:00:01", 1, "1"), ("100:00:00", 360_000, "360000"),
+            ("10m", 600, "600"), ("2h", 7200, "7200"), ("90s", 90, "90"), ("1h30m", 5400, "5400"), ("1d2h3m4s", 93_784, "93784"),
+        ] as [(String, Int?, String)])
     func timeLimitsAreRead(text: String, seconds: Int?, written: String) throws {
         let limit = try TimeLimit(parsing: text)
         #expect(limit.seconds == seconds && limit.description == written)
@@ -35,10 +36,11 @@ struct FlagValueTests {
     }
 
     /// Reasons on different ranks: all ranks take the same one, the stop file before a signal before the time limit.
-    @Test(arguments: [
-        ([], nil), ([(2, .timeLimit)], .timeLimit), ([(0, .timeLimit), (1, .signal)], .signal),
-        ([(2, .signal), (0, .stopFile), (0, .timeLimit)], .stopFile),
-    ] as [([(Int, StopReason)], StopReason?)])
+    @Test(
+        arguments: [
+            ([], nil), ([(2, .timeLimit)], .timeLimit), ([(0, .timeLimit), (1, .signal)], .signal),
+            ([(2, .signal), (0, .stopFile), (0, .timeLimit)], .stopFile),
+        ] as [([(Int, StopReason)], StopReason?)])
     func ranksStopForOneReason(asked: [(rank: Int, reason: StopReason)], agreed: StopReason?) throws {
         let reasons = try Simulated.run(ranks: 3) { communicator in
             var own = StepStatistics(outputs: HandLabel.valueCount, camera: Camera.icvl(width: 64, height: 48))

@@ -52,12 +52,13 @@ struct ReplicaCheckTests {
         }
     }
 
-    @Test(arguments: [
-        ([1, 1, 1], nil), ([5], nil),
-        ([1, 2], "the weights of rank 0 and rank 1 differ, and no majority says who is right"),
-        ([1, 2, 1, 2], "the weights of ranks 0, 2 and ranks 1, 3 differ, and no majority says who is right"),
-        ([3, 1, 3, 2, 3], "the weights of ranks 1, 3 differ from those of the other 3 ranks"),
-    ] as [([UInt64], String?)])
+    @Test(
+        arguments: [
+            ([1, 1, 1], nil), ([5], nil),
+            ([1, 2], "the weights of rank 0 and rank 1 differ, and no majority says who is right"),
+            ([1, 2, 1, 2], "the weights of ranks 0, 2 and ranks 1, 3 differ, and no majority says who is right"),
+            ([3, 1, 3, 2, 3], "the weights of ranks 1, 3 differ from those of the other 3 ranks"),
+        ] as [([UInt64], String?)])
     func theMinorityIsNamed(hashes: [UInt64], problem: String?) {
         #expect(ReplicaCheck.problem(hashes) == problem)
     }

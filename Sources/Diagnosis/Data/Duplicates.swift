@@ -22,7 +22,8 @@ enum Duplicates {
         if leak > 0 {
             findings.append(
                 .problem(
-                    "split", "\(leak) of \(heldOut.count) held-out frames (\(percent(Double(leak) / Double(heldOut.count)))) are in the training set "
+                    "split",
+                    "\(leak) of \(heldOut.count) held-out frames (\(percent(Double(leak) / Double(heldOut.count)))) are in the training set "
                         + "too, \(words): the held-out error is too good",
                     cure: "take them out of one part; split by recording"))
         } else {

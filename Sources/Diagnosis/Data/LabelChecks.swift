@@ -69,9 +69,11 @@ enum LabelSpread {
     /// How much the poses vary; of labels that fit their frames, as other units would make it nonsense.
     static func poses(_ all: AllLabels) -> Finding {
         let spread = spread(all.labels)
-        let words = "hands move by \(format("%.0f", spread.place)) mm, joints within the hand by \(format("%.1f", spread.pose)) mm (standard deviation)"
+        let words =
+            "hands move by \(format("%.0f", spread.place)) mm, joints within the hand by \(format("%.1f", spread.pose)) mm (standard deviation)"
         if spread.pose < 3 {
-            return .problem("poses", "\(words): it is one pose", cure: "record hands that open, close and turn; a network learns no pose it has not seen")
+            return .problem(
+                "poses", "\(words): it is one pose", cure: "record hands that open, close and turn; a network learns no pose it has not seen")
         }
         return .ok("poses", words)
     }

@@ -33,10 +33,13 @@ enum DiskCheck {
         let rate = Double(probeBytes) / max(1e-6, Stopwatch.now - start)
         let words = "\(directory) takes " + format("%.0f MB/s", rate * 1e-6) + ", \(MachineFiles.words(space.free)) are free"
         if space.free < 4 * checkpointBytes {
-            return .note("disk", "\(words); a checkpoint of --preset seed takes 1.9 GB", cure: "--keep-checkpoints 1, --preset shallow, or another disk")
+            return .note(
+                "disk", "\(words); a checkpoint of --preset seed takes 1.9 GB", cure: "--keep-checkpoints 1, --preset shallow, or another disk")
         }
         if rate < 50e6 {
-            return .note("disk", "\(words): a checkpoint of --preset seed takes " + format("%.0f s", Double(checkpointBytes) / rate), cure: "a local disk for --run-dir, or a larger --checkpoint-every")
+            return .note(
+                "disk", "\(words): a checkpoint of --preset seed takes " + format("%.0f s", Double(checkpointBytes) / rate),
+                cure: "a local disk for --run-dir, or a larger --checkpoint-every")
         }
         return .ok("disk", words)
     }

@@ -11,10 +11,14 @@ enum MemoryFindings {
         if let available {
             let words = "\(MachineFiles.words(available)) are available"
             if available < small * localRanks {
-                findings.append(.problem("memory", "\(words), and a rank of the smallest preset takes some \(small >> 20) MiB", cure: "fewer ranks, or another node"))
+                findings.append(
+                    .problem(
+                        "memory", "\(words), and a rank of the smallest preset takes some \(small >> 20) MiB", cure: "fewer ranks, or another node"))
             } else if available < full * localRanks {
                 findings.append(
-                    .note("memory", "\(words); a rank of --preset seed takes some \(MachineFiles.words(full))", cure: "--preset shallow or dtrain-hand, or fewer ranks"))
+                    .note(
+                        "memory", "\(words); a rank of --preset seed takes some \(MachineFiles.words(full))",
+                        cure: "--preset shallow or dtrain-hand, or fewer ranks"))
             } else {
                 findings.append(.ok("memory", words))
             }

@@ -42,7 +42,9 @@ enum NetworkCheck {
                 cure: "for several nodes: mpirun --mca btl_tcp_if_exclude lo,\(inner.map(\.name).joined(separator: ","))")
         }
         if all.count > 1 {
-            return .note("networks", words, cure: "for several nodes name the one they share: mpirun --mca btl_tcp_if_include SUBNET --mca oob_tcp_if_include SUBNET")
+            return .note(
+                "networks", words,
+                cure: "for several nodes name the one they share: mpirun --mca btl_tcp_if_include SUBNET --mca oob_tcp_if_include SUBNET")
         }
         return .ok("networks", words)
     }

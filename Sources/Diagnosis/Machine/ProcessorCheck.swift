@@ -37,7 +37,8 @@ enum ProcessorCheck {
         let old = ["prescott", "core2", "nehalem", "penryn", "sandybridge"].contains(BLAS.kernelName.lowercased())
         if old, features.contains("avx2") {
             return .note(
-                "BLAS", "OpenBLAS runs its kernels of \(BLAS.kernelName), and this processor has AVX2", cure: "a newer libopenblas, or OPENBLAS_CORETYPE=Haswell")
+                "BLAS", "OpenBLAS runs its kernels of \(BLAS.kernelName), and this processor has AVX2",
+                cure: "a newer libopenblas, or OPENBLAS_CORETYPE=Haswell")
         }
         return .ok("BLAS", "OpenBLAS with kernels for \(BLAS.kernelName)")
     }

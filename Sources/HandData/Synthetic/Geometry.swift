@@ -71,7 +71,7 @@ private func sine(_ angle: Float) -> Float {
 func approximateNormal(_ bits: UInt64) -> Float {
     let ones = Float(UInt32(truncatingIfNeeded: bits).nonzeroBitCount) - 16
     let fraction = Float(bits >> 40) * 0x1p-24 - 0.5
-    return (ones + fraction) * 0.351_728 // 1 / sqrt(8 + 1/12)
+    return (ones + fraction) * 0.351_728  // 1 / sqrt(8 + 1/12)
 }
 
 extension SequentialRandom {

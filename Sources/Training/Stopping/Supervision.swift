@@ -103,9 +103,10 @@ package final class Supervision: @unchecked Sendable {
     /// - Parameter exitCode: of the process, should the daemon go while MPI is being ended.
     package func mayEndMPI(exitCode code: Int32) -> Bool {
         exitCode.store(code, ordering: .sequentiallyConsistent)
-        return !outlives && stage.compareExchange(
-            expected: Stage.connected.rawValue, desired: Stage.ending.rawValue, ordering: .sequentiallyConsistent
-        ).exchanged
+        return !outlives
+            && stage.compareExchange(
+                expected: Stage.connected.rawValue, desired: Stage.ending.rawValue, ordering: .sequentiallyConsistent
+            ).exchanged
     }
 
     /// On its own thread.
