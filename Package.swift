@@ -46,6 +46,7 @@ let package = Package(
         module("Collectives", ["Tensors", "CMPI", "CLinux"]),
         module("Telemetry", ["Tensors"]),
         module("Checkpoints", ["Tensors"]),
+        module("Reports", ["Telemetry", "Checkpoints", .product(name: "Yams", package: "Yams")]),
         module("HandData", ["Tensors", "CPNG"]),
         module("Optimizers", ["Tensors", "Kernels"]),
         module("Layers", ["Tensors", "Kernels", "Collectives"]),
@@ -54,8 +55,8 @@ let package = Package(
         module(
             "Training",
             [
-                "Tensors", "Kernels", "Collectives", "Telemetry", "Checkpoints", "HandData", "Optimizers", "Layers", "Networks",
-                "Exchange",
+                "Tensors", "Kernels", "Collectives", "Telemetry", "Checkpoints", "Reports", "HandData", "Optimizers", "Layers",
+                "Networks", "Exchange",
             ]),
 
         module(
@@ -65,7 +66,7 @@ let package = Package(
         .executableTarget(
             name: "dtrain",
             dependencies: [
-                "Training", "Benchmarks", "Tensors", "Kernels", "Collectives", "Telemetry", "Checkpoints", "HandData", "Networks",
+                "Training", "Benchmarks", "Reports", "Tensors", "Kernels", "Collectives", "Telemetry", "Checkpoints", "HandData", "Networks",
                 "Optimizers", "Exchange", "CLinux", .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Yams", package: "Yams"),
             ],
@@ -85,6 +86,7 @@ let package = Package(
         tests("Exchange", ["Collectives", "Layers", "Networks", "Optimizers", "Tensors"]),
         tests("Training", ["Checkpoints", "Collectives", "HandData", "Kernels", "Networks", "Optimizers", "Tensors"]),
         tests("Telemetry"),
+        tests("Reports", ["Checkpoints", "Telemetry"]),
         .testTarget(
             name: "CommandLineTests", dependencies: ["TestSupport", "Checkpoints", "dtrain"], exclude: ["Snapshots"],
             swiftSettings: settings),

@@ -16,8 +16,10 @@ struct Dtrain: ParsableCommand {
               mpirun -np 4 dtrain --data /data/icvl --run-dir runs/first
               dtrain train --help
             """,
-        version: "0.1.0",
-        subcommands: [TrainCommand.self, DescribeCommand.self, SynthCommand.self, InspectCommand.self, BenchCommand.self],
+        version: Version.text,
+        subcommands: [
+            TrainCommand.self, DescribeCommand.self, SynthCommand.self, InspectCommand.self, ReportCommand.self, BenchCommand.self,
+        ],
         defaultSubcommand: TrainCommand.self)
 
     static func main() {

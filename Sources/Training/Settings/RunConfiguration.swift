@@ -98,6 +98,8 @@ package struct RunConfiguration: Sendable, Equatable {
     package var validateEvery = 100
     /// Held-out frames a validation uses, from the first; 0: all of them.
     package var validateFrames = 0
+    /// Whether the run's page is written at its end.
+    package var report = false
 
     /// The run saves and stops after so long.
     package var timeLimit: TimeLimit = .none
