@@ -47,6 +47,7 @@ let package = Package(
         module("Collectives", ["Tensors", "CMPI", "CLinux"]),
         module("Telemetry", ["Tensors"]),
         module("Checkpoints", ["Tensors"]),
+        module("Reports", ["Telemetry", "Checkpoints", .product(name: "Yams", package: "Yams")]),
         module("HandData", ["Tensors", "CPNG"]),
         module("Optimizers", ["Tensors", "Kernels"]),
         module("Layers", ["Tensors", "Kernels", "Collectives"]),
@@ -55,8 +56,8 @@ let package = Package(
         module(
             "Training",
             [
-                "Tensors", "Kernels", "Collectives", "Telemetry", "Checkpoints", "HandData", "Optimizers", "Layers", "Networks",
-                "Exchange", "Diagnosis",
+                "Tensors", "Kernels", "Collectives", "Telemetry", "Checkpoints", "Reports", "HandData", "Optimizers", "Layers",
+                "Networks", "Exchange", "Diagnosis",
             ]),
 
         module("Diagnosis", ["Tensors", "Kernels", "Collectives", "Telemetry", "HandData"]),
@@ -72,7 +73,7 @@ let package = Package(
             name: "dtrain",
             dependencies: [
                 "Training", "Predictions", "Export", "Diagnosis", "Benchmarks", "Tensors", "Kernels", "Collectives", "Telemetry",
-                "Checkpoints", "HandData", "Networks",
+                "Checkpoints", "HandData", "Networks", "Reports",
                 "Optimizers", "Exchange", "CLinux", .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Yams", package: "Yams"),
             ],
@@ -95,6 +96,7 @@ let package = Package(
         tests("Telemetry"),
         tests("Export", ["Layers"]),
         tests("Diagnosis", ["HandData"]),
+        tests("Reports", ["Checkpoints", "Telemetry"]),
         .testTarget(
             name: "CommandLineTests", dependencies: ["TestSupport", "Checkpoints", "HandData", "dtrain"], exclude: ["Snapshots"],
             swiftSettings: settings),

@@ -3,6 +3,7 @@
 #
 # Usage: Scripts/train.sh [dtrain arguments]        with none, the defaults below
 #   DTRAIN_RANKS=N   number of ranks (4)
+#   DTRAIN_REPORT=0  no page that shows the run; without it, RUN/report.html is written
 # Exits with dtrain's status. Paths in the arguments are relative to the directory it is called from.
 set -euo pipefail
 # shellcheck source=Scripts/setup.sh
@@ -14,6 +15,8 @@ ranks=${DTRAIN_RANKS:-4}
 
 arguments=("$@")
 (($#)) || arguments=("${default_arguments[@]}")
+# The page that shows the run; other subcommands have none.
+[[ ${DTRAIN_REPORT:-1} == 0 || ${arguments[0]} != -* && ${arguments[0]} != train ]] || arguments+=(--report)
 
 set_up
 swift build --package-path "$root" -c release --product dtrain >&2
@@ -37,6 +40,8 @@ Next:
   # what a network sees in frames (OUT: a data set, a folder or PNG files), in numbers and pictures; its error in mm on a data set
   $program predict CHECKPOINT OUT --overlay pictures
   $program evaluate CHECKPOINT --data OUT
+  # compare runs on a page; each run's own page is RUN/report.html
+  $program report RUN RUN
   # what a checkpoint holds
   $program inspect CHECKPOINT
   # everything else

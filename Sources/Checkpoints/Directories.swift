@@ -2,7 +2,7 @@ import Glibc
 import Tensors
 
 /// Directory operations with errors in words. None follows a symbolic link out of the tree it was given.
-enum Directories {
+package enum Directories {
     /// `mkdir(2)` with all missing parents, each made to last; one that is there already is fine.
     static func create(_ path: String) throws(CheckpointError) {
         var parent = path.hasPrefix("/") ? "/" : "."
@@ -32,7 +32,7 @@ enum Directories {
     }
 
     /// The names in a directory, sorted; nil when it is not there. `opendir(3)`, `readdir(3)`.
-    static func names(in path: String) throws(CheckpointError) -> [String]? {
+    package static func names(in path: String) throws(CheckpointError) -> [String]? {
         try CheckpointError.retrying { () throws(CheckpointError) in try namesOnce(in: path) }
     }
 

@@ -4,6 +4,8 @@ package final class Console {
     private let isQuiet: Bool
     private let outlet: Outlet
     private var progressWidth = 0
+    /// Also told of warnings, on all ranks.
+    package var onWarning: ((String) -> Void)?
 
     /// - Parameters:
     ///   - isQuiet: prints nothing: every rank but 0.
@@ -50,7 +52,10 @@ package final class Console {
     }
 
     /// A line that starts with `warning:`.
-    package func warning(_ text: String) { line("warning: \(text)") }
+    package func warning(_ text: String) {
+        line("warning: \(text)")
+        onWarning?(text)
+    }
 
     /// Ends a rewritten line, so that what follows starts on a line of its own.
     package func clearProgress() {

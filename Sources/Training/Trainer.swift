@@ -61,6 +61,8 @@ package final class Trainer {
     var emptySteps = 0
     /// Held-out frames that the last validation of this process could read.
     var validatedFrames: Int?
+    /// Starts, warnings and ends, for the report; on rank 0.
+    let events = RunEventLog()
     /// The metrics could not be written, and that was said.
     var metricsAreLate = false
 
@@ -82,6 +84,7 @@ package final class Trainer {
         self.supervision = supervision
         let terminal = Terminal.ofStandardOutput()
         console = Console(isQuiet: communicator.rank != 0, terminal: terminal)
+        if communicator.rank == 0 { console.onWarning = { [events] in events.warn($0) } }
 
         if configuration.batchSize < communicator.size {
             throw TrainingFailure(
@@ -277,6 +280,18 @@ package final class Trainer {
                     + (plan.checkpointCopy > 0
                         ? ", \(MemoryCheck.gigabytes(plan.checkpointCopy)) more to save without a pause" : ""))
                     .utf8))
+        events.start = [
+            ("steps", .integer(totalSteps)), ("ranks", .integer(communicator.size)),
+            ("network", .text("\(model.name), \(model.description.table.valueCount) parameters")),
+            (
+                "data",
+                .text(
+                    "\(data.origin), \(data.training.count) training and \(data.heldOut.count) held-out frames of "
+                        + "\(data.training.width)x\(data.training.height)")
+            ),
+            ("exchange", .text(communicator.size == 1 ? "none" : configuration.exchange.rawValue)),
+            ("places", .text(lines.map { String(decoding: $0, as: UTF8.self) }.joined(separator: "\n"))),
+        ]
         console.line("ranks: \(communicator.size), exchange \(communicator.size == 1 ? "none" : configuration.exchange.rawValue)")
         for line in lines { console.line("  " + String(decoding: line, as: UTF8.self)) }
         for line in advice.lines { console.line(line) }
@@ -331,6 +346,7 @@ package final class Trainer {
         checkpoints.begin(step: step)
         if (step / configuration.checkpointEvery + 1) * configuration.checkpointEvery < totalSteps { checkpoints.prepareCopies() }
         let aside = try communicator.together { try directory.begin(configurationText: configurationText()) }
+        if communicator.rank == 0 { events.begin(path: "\(directory.path)/events.jsonl", step: step) }
         for path in aside { console.line("note: set aside: \(path)") }
         if resumes {
             console.line("resumed: \(checkpoint?.path ?? ""), step \(step)")

@@ -25,11 +25,13 @@ extension Trainer {
             tellNews()
             loader.stop()
             directory.close()
+            tellEnd(failure.exitCode == 75 ? "stopped" : "failed: \(failure.lines.first ?? "")")
             throw isSaved && isWritten ? failure.adding("; step \(step) is saved: --resume auto goes on from it") : failure
         }
         stops.clear()
         loader.stop()
         directory.close()
+        tellEnd(step == totalSteps ? "done" : "stopped")
         return stopReason?.exitCode ?? 0
     }
 

@@ -16,10 +16,10 @@ struct Dtrain: ParsableCommand {
               mpirun -np 4 dtrain --data /data/icvl --run-dir runs/first
               dtrain train --help
             """,
-        version: "0.1.0",
+        version: Version.text,
         subcommands: [
             TrainCommand.self, EvaluateCommand.self, PredictCommand.self, ScoreCommand.self, ExportCommand.self, DescribeCommand.self,
-            DoctorCommand.self, SynthCommand.self, InspectCommand.self, BenchCommand.self,
+            DoctorCommand.self, SynthCommand.self, InspectCommand.self, ReportCommand.self, BenchCommand.self,
         ],
         defaultSubcommand: TrainCommand.self)
 

@@ -108,6 +108,8 @@ package struct RunConfiguration: Sendable, Equatable {
     package var validateFrames = 0
     /// Validations in a row without a better error that end the run; 0: none do.
     package var patience = 0
+    /// Whether the run's page is written at its end.
+    package var report = false
 
     /// The run saves and stops after so long.
     package var timeLimit: TimeLimit = .none

@@ -1,0 +1,102 @@
+import Foundation
+import Reports
+import Testing
+
+/// Pages of run directories that are whole, damaged, alive, large or none.
+struct ReportTests {
+    private let folder: URL
+
+    init() throws {
+        folder = FileManager.default.temporaryDirectory.appendingPathComponent("dtrain-report-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    }
+
+    private func run(_ name: String, metrics: String, settings: String = "preset: seed\nsteps: 100\nepochs: null\n") throws -> String {
+        let run = folder.appendingPathComponent(name)
+        try FileManager.default.createDirectory(at: run, withIntermediateDirectories: true)
+        try metrics.write(to: run.appendingPathComponent("metrics.jsonl"), atomically: false, encoding: .utf8)
+        try settings.write(to: run.appendingPathComponent("config.yaml"), atomically: false, encoding: .utf8)
+        return run.path
+    }
+
+    private func step(_ step: Int, loss: String) -> String {
+        #"{"step":\#(step),"epoch":0.1,"loss":\#(loss),"joint_error_mm":60,"samples_per_second":100,"step_ms":10,"wait_ms":1,"forward_ms":4,"backward_ms":5}"#
+    }
+
+    private func validation(_ step: Int, _ error: Double) -> String {
+        #"{"step":\#(step),"validation":{"frames":20,"loss":5,"joint_error_mm":\#(error),"success_20mm":0.1,"success_40mm":0.5,"success_80mm":1}}"#
+    }
+
+    @Test func linesOfOtherVersionsHalfLinesAndRubbishAreLeftOutAndTold() throws {
+        let lines = [
+            step(1, loss: "100"), "rubbish", #"{"loss":3}"#, #"{"step":2,"news":{"deep":[1,{"a":"b"}]},"loss":50.5,"step_ms":10}"#,
+            validation(2, 40.5), "{\"step\":3,\"loss\":4",
+        ]
+        let record = try RunRecord(try run("a", metrics: lines.joined(separator: "\n")))
+        #expect(record.metrics.steps == [1, 2] && record.metrics.column("loss") == [100, 50.5])
+        #expect(record.metrics.column("joint_error_mm")?.first == 60 && record.metrics.column("joint_error_mm")?[1].isNaN == true)
+        #expect(record.metrics.validations.map(\.jointError) == [40.5])
+        #expect(record.metrics.unreadableLines == 2)
+        #expect(record.missing.contains { $0.contains("half written") } && record.missing.contains { $0.hasPrefix("2 lines") })
+    }
+
+    @Test(arguments: [
+        ("1.5e-3", 1.5e-3), ("-0", 0), ("52878.5312", 52878.5312), ("1e400", Double.infinity), ("9.99999999e-30", 9.99999999e-30),
+        ("123456789012345678", 123_456_789_012_345_678),
+    ])
+    func numbersAreRead(text: String, value: Double) throws {
+        let read = try #require(try RunRecord(try run("n", metrics: step(1, loss: text) + "\n")).metrics.column("loss")?.first)
+        #expect(read == value || abs(read - value) <= abs(value) * 4e-16)
+    }
+
+    @Test func aRunThatDivergedAnOverfittingOneAndADeadOneAreTold() throws {
+        func verdict(_ lines: [String]) throws -> String {
+            Verdict.sentences(try RunRecord(try run(UUID().uuidString, metrics: lines.joined(separator: "\n") + "\n"))).joined(separator: " ")
+        }
+        #expect(try verdict([step(1, loss: "1"), step(2, loss: "null")]).contains("no longer a number at step 2"))
+        let baseline = #"{"step":100,"mean_label_baseline":{"loss":9,"joint_error_mm":60}}"#
+        let errors: [Double] = [50, 30, 33, 36, 39]
+        let overfit = errors.enumerated().map { validation(($0 + 1) * 20, $1) } + [step(100, loss: "1"), baseline]
+        let text = try verdict(overfit)
+        #expect(text.contains("39.00 mm off") && text.contains("65% of what") && text.contains("lowest at step 40 (30.00 mm)"), "\(text)")
+        let dead = #"{"step":100,"loss":52878,"zero_output_share":1}"#
+        #expect(try verdict([dead]).contains("collapsed"))
+        #expect(try verdict([]).contains("not logged a step"))
+    }
+
+    /// 300,000 lines: the issue's bound is 5 s and 3 MB.
+    @Test func aLongRunGivesASmallPageSoon() throws {
+        var text = ""
+        for number in 1...300_000 {
+            text += step(number, loss: number == 155_555 ? "98765.4" : "\(40 + Double(number % 977) / 977)") + "\n"
+        }
+        let path = try run("long", metrics: text)
+        let start = ContinuousClock.now
+        let page = try Report.html([path])
+        #expect(ContinuousClock.now - start < .seconds(5))
+        #expect(page.utf8.count < 3_000_000 && page.contains("98765.4"), "the spike is in the page")
+    }
+
+    @Test func whatIsNoRunIsRefusedAndNothingIsWritten() throws {
+        let path = folder.path
+        let error = #expect(throws: ReportError.self) { try Report.write([path]) }
+        #expect(error?.description.contains("is no run directory") == true && error?.description.contains("; hint: ") == true)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: path).isEmpty)
+        #expect(throws: ReportError.self) { try Report.write(["\(path)/none"]) }
+    }
+
+    @Test func textsOfSettingsCannotBreakThePage() throws {
+        let path = try run("x", metrics: step(1, loss: "1") + "\n", settings: "preset: \"</script><b>&\"\n")
+        let page = try Report.html([path])
+        #expect(!page.contains("</script><b>") && page.contains("&lt;/script&gt;&lt;b&gt;&amp;"))
+    }
+
+    @Test func aComparisonShowsTheSettingsThatDiffer() throws {
+        let lines = step(1, loss: "1") + "\n" + validation(1, 30) + "\n"
+        let one = try run("one", metrics: lines, settings: "preset: seed\nseed: 1\n")
+        let two = try run("two", metrics: lines, settings: "preset: seed\nseed: 77\n")
+        let page = try Report.html([one, two])
+        #expect(page.contains("<td>seed</td><td>1</td><td>77</td>") && !page.contains("<td>preset</td>"))
+        #expect(!page.contains("http://") && !page.contains("https://"), "nothing is loaded from elsewhere")
+    }
+}
