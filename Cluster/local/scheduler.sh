@@ -57,7 +57,12 @@ up() {
     log=$(mktemp)
     install
     rm -f -- "$log"
-    "$here/up" "$count"
+    # A signal to this script is one to that: it leaves nothing behind.
+    "$here/up" "$count" &
+    making=$!
+    trap 'kill -TERM "$making" 2>/dev/null; wait "$making"; exit 130' INT
+    trap 'kill -TERM "$making" 2>/dev/null; wait "$making"; exit 143' TERM
+    wait "$making" || exit
     # Whatever happens from here on, and Ctrl-C: all or nothing.
     trap 'take_down' EXIT
     trap 'exit 130' INT

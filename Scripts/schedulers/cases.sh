@@ -102,7 +102,7 @@ remains() {
 # An `up` that is killed at several moments leaves nothing.
 killed_up() {
     local delay process
-    for delay in 0.3 1 2; do
+    for delay in 0.05 0.1 0.3 1; do
         DTRAIN_CLUSTER=killed$$ "$root/Cluster/local/$scheduler" up 2 &
         process=$!
         sleep "$delay"

@@ -68,7 +68,7 @@ gridengine_trains() {
 add_case gridengine_goes_on short together
 gridengine_goes_on() {
     local job count=1
-    job=$(submit "${stints[@]}" -v DTRAIN_FAULT=slow -N stint -- --steps 12 --run-dir run)
+    job=$(submit "${stints[@]}" -v DTRAIN_FAULT=slow -N stint -- --steps 18 --run-dir run)
     while :; do
         ends "$job" 90 0
         succeeded "stint.o$job" || break
@@ -76,7 +76,7 @@ gridengine_goes_on() {
         ((++count))
     done
     ((count >= 3)) || bad "$count stints, not 3"
-    same_bits run 12
+    same_bits run 18
 }
 
 # An array whose tasks go on under other numbers; without %a it is refused.
