@@ -106,8 +106,8 @@ while ((${#names[@]} > 0)); do reap; done
 
 # "Test run with N tests", one a job, and the tests that failed in it.
 count() { cat -- "$logs"/* | awk "$1" || true; }
-ran=$(count '/^. Test run with [0-9]+ tests?/ { n += $5 } END { print n + 0 }')
-failed=$(count '/^✘ Test [^r].* failed after/ { n++ } END { print n + 0 }')
+ran=$(count '$2 == "Test" && $3 == "run" && $4 == "with" { n += $5 } END { print n + 0 }')
+failed=$(count '$1 == "✘" && $2 == "Test" && $3 != "run" && / failed after / { n++ } END { print n + 0 }')
 say "$SECONDS s, $lanes jobs side by side on $processors processors"
 if ((status == 0)); then
     say "all tests passed"
