@@ -80,16 +80,16 @@ gridengine_goes_on() {
 }
 
 # An array whose tasks go on under other numbers; without %a it is refused.
-add_case gridengine_array short together
+add_case gridengine_array long together
 gridengine_array() {
     local job refused task
-    job=$(submit "${stints[@]}" -v DTRAIN_FAULT=slow -t 1-2 -- --steps 7 --run-dir runs/%a --seed %a)
+    job=$(submit "${stints[@]}" -v DTRAIN_FAULT=slow -t 1-2 -- --steps 10 --run-dir runs/%a --seed %a)
     refused=$(submit -t 1 -- --steps 7 --run-dir run)
     await 90 "the array" gone "$job"
     for task in 1 2; do
         succeeded "dtrain.o$job.$task" || bad "task $task has no successor"
         await 90 "the successor of task $task" gone "$(successor "dtrain.o$job.$task")"
-        same_bits "runs/$task" 7 "$task"
+        same_bits "runs/$task" 10 "$task"
     done
     ends "$refused" 30 64
     has "dtrain.o$refused.1" 'runs/%a'

@@ -118,7 +118,7 @@ slurm_hangs() {
 }
 
 # scancel ends the job, and does not queue it again; what was done is saved, and another job goes on with it.
-add_case slurm_cancelled short together
+add_case slurm_cancelled long together
 slurm_cancelled() {
     local job
     job=$(export DTRAIN_FAULT=slow && submit -- --steps 12 --run-dir run)

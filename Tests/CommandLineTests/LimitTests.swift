@@ -82,11 +82,11 @@ extension CommandLineTests {
         }
 
         @Test func fewOpenFilesAreRefusedOrEnough() throws {
-            for files in [4, 5, 6, 8] {
+            for files in [4, 5, 6, 10] {
                 let outcome = try limited("-n \(files)", settings + ["--run-dir", folder("\(files)")])
                 if outcome.status != 0 { expectOneLine(outcome, "Too many open files", "ulimit -n") }
             }
-            #expect(try limited("-n 8", settings).status == 0)
+            #expect(try limited("-n 10", settings).status == 0)
         }
 
         @Test(.enabled(if: Dtrain.canRunRanks, Dtrain.noRanks), arguments: [8, 16]) func ranksWithFewOpenFilesAreRefused(files: Int) throws {
