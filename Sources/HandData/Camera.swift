@@ -39,3 +39,19 @@ package struct Camera: Sendable, Equatable, Codable, BitwiseCopyable {
         SIMD3(centreU + place.x * focalU / place.z, centreV + place.y * focalV / place.z, place.z)
     }
 }
+
+extension Camera {
+    /// - Parameter text: `fx,fy,cx,cy` in pixels.
+    /// - Returns: nil for any other text, and for focal lengths that are none.
+    package init?(text: String) {
+        let parts = text.split(separator: ",", omittingEmptySubsequences: false)
+        let numbers = parts.compactMap { Double($0) }
+        guard parts.count == 4, numbers.count == 4, numbers[..<2].allSatisfy((1...100_000).contains),
+            numbers[2...].allSatisfy({ abs($0) <= 100_000 })
+        else { return nil }
+        self.init(focalU: numbers[0], focalV: numbers[1], centreU: numbers[2], centreV: numbers[3])
+    }
+
+    /// `fx,fy,cx,cy`, with as many digits as tell it from any other.
+    package var text: String { "\(focalU),\(focalV),\(centreU),\(centreV)" }
+}

@@ -34,24 +34,13 @@ struct BenchExchange: ParsableCommand {
     }
 
     func run() throws {
-        let communicator: any Communicator
-        do {
-            communicator = try Communicators.start()
-        } catch {
-            if error.isForThisProcessToPrint { CommandRunner.endAlone(1, ["\(error)"]) }
-            CommandRunner.end(1)
-        }
-        do {
-            let report = try ExchangeBenchmark(
-                communicator: communicator, repeats: repeats, largest: largest << 20
-            ).run()
+        let (repeats, largest, json) = (repeats, largest, json)
+        RankCommand.run { communicator in
+            let report = try ExchangeBenchmark(communicator: communicator, repeats: repeats, largest: largest << 20).run()
             if communicator.rank == 0 {
-                if json { CommandRunner.say(report.json) } else { for line in report.table(total: nil) { CommandRunner.say(line) } }
+                for line in json ? [report.json] : report.table(total: nil) { CommandRunner.say(line) }
             }
-        } catch {
-            CommandRunner.complain("rank \(communicator.rank): \(error)")
-            communicator.abort(exitCode: 1)
+            return 0
         }
-        communicator.finish()
     }
 }

@@ -34,25 +34,14 @@ struct DoctorCommand: ParsableCommand {
 
     func run() throws {
         if let data { try look(at: data) }
-        let communicator: any Communicator
-        do {
-            communicator = try Communicators.start()
-        } catch {
-            if error.isForThisProcessToPrint { CommandRunner.endAlone(1, ["\(error)"]) }
-            CommandRunner.end(1)
-        }
-        do {
+        let runs = runs
+        RankCommand.run { communicator in
             let entries = try MachineDoctor.findings(communicator, available: MemoryCheck.available(), runs: runs)
             if communicator.rank == 0 {
                 let several = Set(entries.map(\.host)).count > 1
                 for entry in entries { CommandRunner.say(several ? "\(entry.host): \(entry.finding.line)" : entry.finding.line) }
             }
-            let hasProblem = try communicator.maximum(entries.contains { $0.finding.severity == .problem } ? 1 : 0) > 0
-            communicator.finish()
-            CommandRunner.end(hasProblem ? 1 : 0)
-        } catch {
-            CommandRunner.complain("rank \(communicator.rank): \(error)")
-            communicator.abort(exitCode: 1)
+            return try communicator.maximum(entries.contains { $0.finding.severity == .problem } ? 1 : 0) > 0 ? 1 : 0
         }
     }
 

@@ -88,9 +88,9 @@ struct EvaluateCommand: ParsableCommand {
         let request = try request()
         let json = json
         RankCommand.run { communicator in
-            guard let evaluation = try Evaluation.run(request, communicator: communicator) else { return }
-            if json { return try CommandRunner.say(JSONText.of(evaluation.score)) }
-            for line in evaluation.lines { CommandRunner.say(line) }
+            guard let evaluation = try Evaluation.run(request, communicator: communicator) else { return 0 }
+            for line in json ? [try JSONText.of(evaluation.score)] : evaluation.lines { CommandRunner.say(line) }
+            return 0
         }
     }
 }
@@ -108,31 +108,3 @@ enum CameraText {
 
 extension ICVLPart.Name: ExpressibleByArgument {}
 extension BadSamplePolicy: ExpressibleByArgument {}
-
-/// A command of several ranks, which trains nothing and so has nothing to save.
-enum RankCommand {
-    /// Joins the ranks, runs `body` on all of them, and ends the process.
-    static func run(_ body: (any Communicator) throws -> Void) -> Never {
-        let communicator: any Communicator
-        if let problem = ResourceLimits.prepare(isAlone: CommandRunner.ownRank == nil) { CommandRunner.endAlone(1, [problem]) }
-        do {
-            communicator = try Communicators.start()
-        } catch {
-            if error.isForThisProcessToPrint { CommandRunner.endAlone(1, ["\(error)"]) }
-            CommandRunner.end(1)
-        }
-        if communicator.rank == 0, let notice = communicator.notice { CommandRunner.complain(notice) }
-        do {
-            try body(communicator)
-            communicator.finish()
-            CommandRunner.end(0)
-        } catch let failure as TrainingFailure {
-            if communicator.rank == 0 { for line in failure.lines { CommandRunner.complain(line) } }
-            communicator.finish()
-            CommandRunner.end(failure.exitCode)
-        } catch {
-            CommandRunner.complain("rank \(communicator.rank): \(error)")
-            communicator.abort(exitCode: 1)
-        }
-    }
-}

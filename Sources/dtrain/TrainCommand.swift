@@ -41,15 +41,7 @@ struct TrainCommand: ParsableCommand {
         let configuration = try options.checked()
         // Before there are threads. A check of the data has nothing to save.
         let supervision = checkData ? nil : Supervision.begin()
-        let communicator: any Communicator
-        if let problem = ResourceLimits.prepare(isAlone: CommandRunner.ownRank == nil) { CommandRunner.endAlone(1, [problem]) }
-        do {
-            communicator = try Communicators.start()
-        } catch {
-            if error.isForThisProcessToPrint { CommandRunner.endAlone(1, ["\(error)"]) }
-            CommandRunner.end(1)
-        }
-        if communicator.rank == 0, let notice = communicator.notice { CommandRunner.complain(notice) }
+        let communicator = RankCommand.start()
         if !checkData { StopSignal.listen() }
         do {
             let notes = try RankSettings.check(configuration).run(communicator)

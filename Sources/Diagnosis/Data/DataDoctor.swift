@@ -22,9 +22,12 @@ package enum DataDoctor {
         return findings
     }
 
+    /// Labels that training looks at before its first step.
+    private static let mostLabels = 10_000
+
     /// The mistakes that training itself tells of before its first step: what a look at labels and at some frames finds.
     package static func problems(training: any FrameSource, heldOut: any FrameSource) -> [Finding] {
-        let labels = AllLabels(training)
+        let labels = AllLabels(training, most: mostLabels)
         var findings = LabelSpread.check(labels)
         if findings.isEmpty {
             let samples = DataSamples(training, most: 60)

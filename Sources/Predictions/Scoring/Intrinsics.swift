@@ -39,17 +39,3 @@ package enum Intrinsics: Sendable, Equatable {
         }
     }
 }
-
-extension Camera {
-    /// - Parameter text: `fx,fy,cx,cy` in pixels.
-    /// - Returns: nil for any other text, and for focal lengths that are none.
-    package init?(text: String) {
-        let parts = text.split(separator: ",", omittingEmptySubsequences: false)
-        let numbers = parts.compactMap { Double($0) }
-        guard parts.count == 4, numbers.count == 4, numbers.allSatisfy(\.isFinite), numbers[0] > 0, numbers[1] > 0 else { return nil }
-        self.init(focalU: numbers[0], focalV: numbers[1], centreU: numbers[2], centreV: numbers[3])
-    }
-
-    /// `fx,fy,cx,cy`, with as many digits as tell it from any other.
-    package var text: String { "\(focalU),\(focalV),\(centreU),\(centreV)" }
-}

@@ -12,20 +12,17 @@ package enum CameraChoice: SettingText, Equatable {
             self = .icvl
             return
         }
-        let numbers = text.split(separator: ",", omittingEmptySubsequences: false).map { Double($0) }
-        guard numbers.count == 4, let focalU = numbers[0], let focalV = numbers[1], let centreU = numbers[2], let centreV = numbers[3],
-            (1...100_000).contains(focalU), (1...100_000).contains(focalV), abs(centreU) <= 100_000, abs(centreV) <= 100_000
+        guard let camera = Camera(text: text)
         else {
             throw SettingError(
                 description: "--camera is '\(text)'; hint: icvl, or focal lengths and principal point in pixels, fx,fy,cx,cy, such as "
                     + "287.26,287.26,159,119")
         }
-        self = .given(Camera(focalU: focalU, focalV: focalV, centreU: centreU, centreV: centreV))
+        self = .given(camera)
     }
 
     package var description: String {
-        guard let camera else { return "icvl" }
-        return [camera.focalU, camera.focalV, camera.centreU, camera.centreV].map { "\($0)" }.joined(separator: ",")
+        camera?.text ?? "icvl"
     }
 
     /// Nil: ICVL's.
