@@ -67,7 +67,11 @@ attack_damaged_frame() {
     # The frame comes in the second epoch at the latest.
     train_frames "$ranks" --resume auto
     expect_refusal "${frame##*/}"
-    if [[ -d $round/run/checkpoints ]]; then expect_same_checkpoints "$round/run" "$references/data-$ranks"; fi
+    # One that a validation ends is saved without the held-out error, which the resumed run makes up for.
+    local saved
+    while read -r saved; do
+        cmp -s -- "$round/run/$saved" "$references/data-$ranks/$saved" || broken "$saved differs from the undisturbed run's"
+    done < <(cd -- "$round/run" && find checkpoints -name '*.safetensors' -type f)
     rm -rf -- "$frame"
     cp -- "$references/data${frame#"$round/data"}" "$frame"
     train_frames "$ranks" --resume auto

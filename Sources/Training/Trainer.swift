@@ -61,6 +61,9 @@ package final class Trainer {
     var emptySteps = 0
     /// Held-out frames that the last validation of this process could read.
     var validatedFrames: Int?
+    /// The checkpoint that the run goes on from has no held-out error, though the step is one to validate: a frame that could not be
+    /// read had ended the run there. The same on all ranks.
+    private(set) var lacksValidation = false
     /// Starts, warnings and ends, for the report; on rank 0.
     let events = RunEventLog()
     /// The metrics could not be written, and that was said.
@@ -327,6 +330,8 @@ package final class Trainer {
             // All ranks must know whether the last step was validated: they validate together or not at all.
             let validated = try Int(communicator.maximum(Double(isKept ? saved?.validationStep ?? -1 : -1)))
             state.validationStep = validated < 0 ? nil : validated
+            let isCompared = try communicator.maximum(isKept ? 0 : 1) == 0
+            lacksValidation = isCompared && isValidationDue && state.validationStep != step
             // Likewise when to stop early.
             let best = try communicator.maximum(isKept ? saved?.bestError ?? -1 : -1)
             let since = try Int(communicator.maximum(Double(isKept ? saved?.validationsSinceBest ?? -1 : -1)))

@@ -50,8 +50,14 @@ extension Trainer {
 
     private func train() throws {
         try supervision?.beginTraining()
-        timer.restart()
         let first = step
+        if lacksValidation {
+            try validate()
+            // With its score it can be the best.
+            lastSaved = -1
+            try save(isLast: false)
+        }
+        timer.restart()
         while step < totalSteps && !isOutOfPatience {
             try trainStep()
             if step == first + 1 {
@@ -62,9 +68,7 @@ extension Trainer {
             if configuration.verifyEvery > 0 && (isSaved || step % configuration.verifyEvery == 0) {
                 try timer.measureVerification { try verify() }
             }
-            if step % configuration.validateEvery == 0 || step == totalSteps {
-                try timer.measureElsewhere { try validate() }
-            }
+            if isValidationDue { try timer.measureElsewhere { try validate() } }
             // The only thing that a validation decides.
             let isEarly = isOutOfPatience && !isLast
             if isEarly && !isSaved && configuration.verifyEvery > 0 { try timer.measureVerification { try verify() } }
@@ -85,6 +89,8 @@ extension Trainer {
         try finishWriting()
         try evaluateTest()
     }
+
+    var isValidationDue: Bool { step % configuration.validateEvery == 0 || step == totalSteps }
 
     /// Ends a run that was asked to stop.
     private func leave(_ reason: StopReason) throws {

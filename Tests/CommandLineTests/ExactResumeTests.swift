@@ -21,9 +21,10 @@ extension CommandLineTests {
 
         /// What of metrics.jsonl does not depend on the clock.
         private func content(_ run: String) throws -> [String] {
-            try Metrics(run: folder(run)).lines.map { line in
-                let kept = line.filter { key, _ in !key.hasSuffix("_ms") && key != "samples_per_second" && key != "checkpoint" }
-                return String(decoding: try JSONSerialization.data(withJSONObject: kept, options: .sortedKeys), as: UTF8.self)
+            try Metrics(run: folder(run)).lines.compactMap { line in
+                let kept = line.filter { key, _ in !key.hasSuffix("_ms") && key != "samples_per_second" && key != "checkpoint" && key != "predicted" }
+                return kept.count == 1
+                    ? nil : String(decoding: try JSONSerialization.data(withJSONObject: kept, options: .sortedKeys), as: UTF8.self)
             }
         }
 
@@ -50,6 +51,28 @@ extension CommandLineTests {
                 #expect(try folder.contents("\(step)/checkpoints") == whole, "from step \(step)")
                 #expect(try content("\(step)") == lines, "from step \(step)")
             }
+        }
+
+        /// A held-out frame that cannot be read ends a run in its validation; repaired, the validation is made up for.
+        @Test(arguments: [1, 2]) func fromAValidationThatFailed(ranks: Int) throws {
+            guard ranks == 1 || Dtrain.canRunRanks else { return }
+            let settings = [
+                "--data", try folder.dataSet(), "--checkpoint-every", "1", "--keep-checkpoints", "50", "--validate-every", "3",
+                "--learning-rate", "1e-3", "--steps", "7",
+            ]
+            try Dtrain.train(settings, into: folder("whole"), ranks: ranks)
+            let frame = URL(
+                fileURLWithPath: folder("data/Training/Depth/\(try BadInput.labels(folder)[57].prefix { $0 != " " })"))
+            let good = try Data(contentsOf: frame)
+            try Data("damaged".utf8).write(to: frame)
+            let arguments = Dtrain.small + settings + ["--resume", "auto", "--run-dir", folder("run")]
+            let refused = try ranks == 1 ? Dtrain.run(arguments) : Dtrain.run(arguments, ranks: ranks)
+            #expect(refused.status == 1 && refused.stderr.contains("step 3 is saved"), "\(refused)")
+            try good.write(to: frame)
+            try Dtrain.train(settings + ["--resume", "auto"], into: folder("run"), ranks: ranks)
+            let (whole, run) = (try folder.contents("whole/checkpoints"), try folder.contents("run/checkpoints"))
+            for (name, content) in whole { #expect(run[name] == content, "\(name)") }
+            #expect(try content("run") == content("whole"))
         }
 
         private func resume(_ arguments: [String]) throws -> Subprocess.Outcome {
