@@ -22,10 +22,15 @@ func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target 
     .target(name: name, dependencies: dependencies, swiftSettings: settings)
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource] = []) -> Target {
+/// Most tests compute little themselves: optimising them would take longer than running them does.
+let quicklyCompiled = settings + [.unsafeFlags(["-Onone"])]
+
+func tests(
+    _ name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource] = [], isOptimized: Bool = false
+) -> Target {
     .testTarget(
         name: "\(name)Tests", dependencies: [.byName(name: name)] + dependencies,
-        resources: resources, swiftSettings: settings)
+        resources: resources, swiftSettings: isOptimized ? settings : quicklyCompiled)
 }
 
 let package = Package(
@@ -82,15 +87,15 @@ let package = Package(
         module("TestSupport"),
         .target(name: "TestOracle", path: "Tests/TestOracle", swiftSettings: settings),
 
-        tests("Tensors"),
-        tests("Kernels", ["Tensors", "TestOracle"]),
-        tests("Optimizers", ["Kernels", "Tensors", "TestOracle"], resources: [.copy("Golden")]),
-        tests("Layers", ["Tensors", "Kernels", "Collectives", "Networks", "TestOracle"]),
-        tests("Networks", ["Tensors", "Kernels", "Collectives", "Layers", "Optimizers", "TestOracle"], resources: [.copy("Golden")]),
+        tests("Tensors", isOptimized: true),
+        tests("Kernels", ["Tensors", "TestOracle"], isOptimized: true),
+        tests("Optimizers", ["Kernels", "Tensors", "TestOracle"], resources: [.copy("Golden")], isOptimized: true),
+        tests("Layers", ["Tensors", "Kernels", "Collectives", "Networks", "TestOracle"], isOptimized: true),
+        tests("Networks", ["Tensors", "Kernels", "Collectives", "Layers", "Optimizers", "TestOracle"], resources: [.copy("Golden")], isOptimized: true),
         tests("HandData", ["Tensors"]),
         tests("Checkpoints"),
         tests("Collectives", ["TestSupport", "mpi-probe"]),
-        tests("Exchange", ["Collectives", "Layers", "Networks", "Optimizers", "Tensors"]),
+        tests("Exchange", ["Collectives", "Layers", "Networks", "Optimizers", "Tensors"], isOptimized: true),
         tests("Training", ["Checkpoints", "Collectives", "HandData", "Kernels", "Networks", "Optimizers", "Tensors"]),
         tests("Predictions", ["HandData", "Tensors"]),
         tests("Telemetry"),
@@ -99,6 +104,6 @@ let package = Package(
         tests("Reports", ["Checkpoints", "Telemetry"]),
         .testTarget(
             name: "CommandLineTests", dependencies: ["TestSupport", "Checkpoints", "HandData", "dtrain"], exclude: ["Snapshots"],
-            swiftSettings: settings),
+            swiftSettings: quicklyCompiled),
     ]
 )
