@@ -20,7 +20,7 @@ extension Convolution2D {
             let inputs = inputChannels * item / packItems..<inputChannels * (item + 1) / packItems
             return winograd.pack(
                 weights, tapStep: inputChannels * outputChannels, inputStep: outputChannels, outputStep: 1, turned: false,
-                inputs: inputs, into: packed)
+                inputs: inputs, into: packed, set: instructionSet)
         }
         let first = item * inputChannels
         direct.pack(
@@ -64,7 +64,7 @@ extension Convolution2D {
             let inputs = outputChannels * item / packItems..<outputChannels * (item + 1) / packItems
             return inputWinograd.pack(
                 weights, tapStep: inputChannels * outputChannels, inputStep: 1, outputStep: outputChannels, turned: true,
-                inputs: inputs, into: packed)
+                inputs: inputs, into: packed, set: instructionSet)
         }
         let (k, l) = (item / kernel, item % kernel)
         let index = k % stride * stride + l % stride
