@@ -10,18 +10,18 @@ INLINE FLOAT JOIN(masked, LANES)(const dtrain_normalization *work, const int mas
 }
 
 // y = scale x + shift (+ summand), rectified or not: a row's channels from c.
-INLINE void JOIN(normalizeLanes, LANES)(const dtrain_normalization *work, const int adds, const int rectifies, long start, long c) {
+INLINE void JOIN(normalizeLanes, LANES)(const dtrain_normalization *work, const int adds, const int rectifies, long start, long to, long c) {
     FLOAT value = __builtin_elementwise_fma(
         *(const FLOAT *)(work->scale + c), *(const FLOAT *)(work->x + start + c), *(const FLOAT *)(work->shift + c));
     if (adds) value += *(const FLOAT *)(work->summand + start + c);
     if (rectifies) value = value <= 0 ? (FLOAT)0 : value;
-    *(FLOAT *)(work->y + start + c) = value;
+    *(FLOAT *)(work->y + to + c) = value;
 }
 
 // dx = scale dy + (slope x + offset), and the masked dy where it is wanted.
-INLINE void JOIN(gradientLanes, LANES)(const dtrain_normalization *work, const int mask, long start, long c) {
+INLINE void JOIN(gradientLanes, LANES)(const dtrain_normalization *work, const int mask, long start, long from, long c) {
     const FLOAT x = *(const FLOAT *)(work->x + start + c);
-    const FLOAT dy = JOIN(masked, LANES)(work, mask, *(const FLOAT *)(work->dy + start + c), x, start + c, c);
+    const FLOAT dy = JOIN(masked, LANES)(work, mask, *(const FLOAT *)(work->dy + from + c), x, start + c, c);
     const FLOAT rest = __builtin_elementwise_fma(*(const FLOAT *)(work->slope + c), x, *(const FLOAT *)(work->offset + c));
     if (work->masked) *(FLOAT *)(work->masked + start + c) = dy;
     *(FLOAT *)(work->y + start + c) = __builtin_elementwise_fma(*(const FLOAT *)(work->scale + c), dy, rest);

@@ -72,7 +72,7 @@ void dtrain_winograd_weights_4(int m, const float *w, long tapStep, long step, i
 void dtrain_winograd_weights_back_3(const dtrain_winograd *work);
 void dtrain_winograd_weights_back_4(const dtrain_winograd *work);
 
-// Batch normalisation's passes over `rows` rows of `channels` floats, side by side; BatchNormalization.swift has the formulas.
+// Batch normalisation's passes over `rows` rows of `channels` floats, side by side but for dy and the y of a forward pass; BatchNormalization.swift has the formulas.
 typedef struct {
     const float *x, *dy;
     const float *scale, *shift, *mean, *inverse, *slope, *offset; // (channels)
@@ -82,6 +82,7 @@ typedef struct {
     float *masked;        // where the masked dy is written, or null
     double *sums;         // (2, channels), overwritten
     long rows, channels;
+    long dyStep, yStep;   // floats from a row to the next
     int rectifies;
     int mask; // dy passes: 0 everywhere; 1 where scale x + shift > 0 or NaN; 2 where `result` is
 } dtrain_normalization;

@@ -93,11 +93,12 @@ struct WinogradConvolution: Sendable, Equatable {
 
     /// The transformed tiles of some rows of tiles, into (places, tiles, inputs).
     func transformInput(
-        _ x: UnsafePointer<Float>, tileRows rows: Range<Int>, tiles: UnsafeMutablePointer<Float>, placeStep: Int,
+        _ x: UnsafePointer<Float>, _ normalization: InputNormalization?, tileRows rows: Range<Int>,
+        tiles: UnsafeMutablePointer<Float>, placeStep: Int,
         scratch: UnsafeMutablePointer<Float>, set: InstructionSet
     ) {
         let view = direct.view(
-            x, firstRow: rows.lowerBound * size - direct.top, rows: rows.count * size + 2, columns: tileColumns * size + 2,
+            x, normalization, firstRow: rows.lowerBound * size - direct.top, rows: rows.count * size + 2, columns: tileColumns * size + 2,
             scratch: scratch)
         var work = dtrain_winograd()
         work.m = Int32(size)
@@ -116,7 +117,8 @@ struct WinogradConvolution: Sendable, Equatable {
 
     /// One item's rows of the result.
     func run(
-        x: UnsafePointer<Float>, packed: UnsafePointer<Float>, bias: UnsafePointer<Float>?, rectified: Bool, accumulating: Bool,
+        x: UnsafePointer<Float>, normalization: InputNormalization? = nil, packed: UnsafePointer<Float>,
+        bias: UnsafePointer<Float>?, rectified: Bool, accumulating: Bool,
         y: UnsafeMutablePointer<Float>, item: Int, scratch: UnsafeMutablePointer<Float>, set: InstructionSet
     ) {
         let rows = item * itemTileRows..<min(tileRows, (item + 1) * itemTileRows)
@@ -125,7 +127,8 @@ struct WinogradConvolution: Sendable, Equatable {
         let outputStep = placeStep(tiles: tiles, channels: direct.outputs)
         let inputTiles = scratch + viewCount(tileRows: itemTileRows)
         let outputTiles = inputTiles + places * inputStep
-        transformInput(x, tileRows: rows, tiles: inputTiles, placeStep: inputStep, scratch: scratch, set: set)
+        transformInput(
+            x, normalization, tileRows: rows, tiles: inputTiles, placeStep: inputStep, scratch: scratch, set: set)
         multiply(inputTiles, inputStep, packed, into: outputTiles, outputStep, tiles: tiles, set: set)
         var work = dtrain_winograd()
         work.m = Int32(size)

@@ -76,10 +76,12 @@ package struct BatchNormalization: Sendable, Equatable {
     /// y = scale · x + shift, plus a summand, rectified if asked for.
     /// - Parameters:
     ///   - x, y: (rows, C), all rows: `rows` of y overwritten; y may be x.
+    ///   - step: floats from a row of y to the next; nil: C.
     ///   - summand: (rows, C), may be y; nil for none.
     package func normalize(
         x: UnsafePointer<Float>, scale: UnsafePointer<Float>, shift: UnsafePointer<Float>,
-        adding summand: UnsafePointer<Float>? = nil, rectified: Bool, y: UnsafeMutablePointer<Float>, rows: Range<Int>
+        adding summand: UnsafePointer<Float>? = nil, rectified: Bool, y: UnsafeMutablePointer<Float>, step: Int? = nil,
+        rows: Range<Int>
     ) {
         var work = work(x: x, rows: rows)
         let first = rows.lowerBound &* channels
@@ -87,7 +89,8 @@ package struct BatchNormalization: Sendable, Equatable {
         work.shift = shift
         work.summand = summand.map { $0 + first }
         work.rectifies = rectified ? 1 : 0
-        work.y = y + first
+        work.yStep = step ?? channels
+        work.y = y + rows.lowerBound &* work.yStep
         switch instructionSet {
         case .v3: dtrain_normalize_3(&work)
         case .v4: dtrain_normalize_4(&work)
@@ -106,12 +109,13 @@ package struct BatchNormalization: Sendable, Equatable {
 
     /// A block's sums of dy and of dy · (x - mean) · inverse: the gradients of beta and gamma.
     /// - Parameters:
-    ///   - x, dy: (rows, C), all rows. partial: (2, C) of this block, overwritten.
+    ///   - x, dy: (rows, C), all rows. step: floats from a row of dy to the next; nil: C.
+    ///   - partial: (2, C) of this block, overwritten.
     package func gradientSums(
-        x: UnsafePointer<Float>, dy: UnsafePointer<Float>, mask: Mask, mean: UnsafePointer<Float>,
+        x: UnsafePointer<Float>, dy: UnsafePointer<Float>, step: Int? = nil, mask: Mask, mean: UnsafePointer<Float>,
         inverse: UnsafePointer<Float>, rows: Range<Int>, partial: UnsafeMutablePointer<Double>
     ) {
-        var work = work(x: x, rows: rows, dy: dy, mask: mask)
+        var work = work(x: x, rows: rows, dy: dy, step: step, mask: mask)
         work.mean = mean
         work.inverse = inverse
         work.sums = partial
@@ -140,15 +144,16 @@ package struct BatchNormalization: Sendable, Equatable {
     /// dx = scale · dy + slope · x + offset, dy masked.
     /// - Parameters:
     ///   - x, dy, dx: (rows, C), all rows: `rows` of dx overwritten; dx may be dy or x.
+    ///   - step: floats from a row of dy to the next; nil: C.
     ///   - scale: that of a recomputed mask, if there is one.
     ///   - masked: (rows, C), overwritten with the masked dy, the gradient of what was added to the result; nil for none. May
     ///     be dy, where dx is not.
     package func inputGradient(
-        x: UnsafePointer<Float>, dy: UnsafePointer<Float>, mask: Mask, scale: UnsafePointer<Float>, slope: UnsafePointer<Float>,
-        offset: UnsafePointer<Float>, masked summandGradient: UnsafeMutablePointer<Float>? = nil,
+        x: UnsafePointer<Float>, dy: UnsafePointer<Float>, step: Int? = nil, mask: Mask, scale: UnsafePointer<Float>,
+        slope: UnsafePointer<Float>, offset: UnsafePointer<Float>, masked summandGradient: UnsafeMutablePointer<Float>? = nil,
         dx: UnsafeMutablePointer<Float>, rows: Range<Int>
     ) {
-        var work = work(x: x, rows: rows, dy: dy, mask: mask)
+        var work = work(x: x, rows: rows, dy: dy, step: step, mask: mask)
         let first = rows.lowerBound &* channels
         work.scale = scale
         work.slope = slope
@@ -170,10 +175,11 @@ package struct BatchNormalization: Sendable, Equatable {
     }
 
     private func work(
-        x: UnsafePointer<Float>, rows: Range<Int>, dy: UnsafePointer<Float>, mask: Mask
+        x: UnsafePointer<Float>, rows: Range<Int>, dy: UnsafePointer<Float>, step: Int?, mask: Mask
     ) -> dtrain_normalization {
         var work = work(x: x, rows: rows)
-        work.dy = dy + rows.lowerBound &* channels
+        work.dyStep = step ?? channels
+        work.dy = dy + rows.lowerBound &* work.dyStep
         switch mask {
         case .none: break
         case .recomputed(let scale, let shift): (work.mask, work.scale, work.shift) = (1, scale, shift)
