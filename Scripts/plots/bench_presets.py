@@ -19,22 +19,32 @@ PRESETS = ("deepprior", "ren", "dense", "dtrain-hand")
 def read(measurements):
     settings = []
     for directory in measurements.iterdir():
-        match = re.fullmatch(r"(.+)-threads-(\d+)-batch-(\d+)", directory.name)
+        match = re.fullmatch(r"(.+?)(-forward)?-threads-(\d+)-batch-(\d+)", directory.name)
         if not match:
             continue
         load = lambda path: page.load(path, ("median_s", "peak_memory_mb"), "Scripts/bench-peers.sh --preset")
         peers = sorted(directory.glob("pytorch.*.json"))
         rounds = [(load(path), load(path.with_name(path.name.replace("pytorch", "dtrain")))) for path in peers]
         if rounds:
-            settings.append((match.group(1), int(match.group(2)), int(match.group(3)), rounds))
+            settings.append((match.group(1), bool(match.group(2)), int(match.group(3)), int(match.group(4)), rounds))
     if not settings:
         raise SystemExit(f"{measurements}: no measurements; hint: run Scripts/bench-peers.sh --preset")
-    return sorted(settings, key=lambda s: (-s[1], PRESETS.index(s[0]) if s[0] in PRESETS else 99))
+    return sorted(settings, key=lambda s: (-s[2], PRESETS.index(s[0]) if s[0] in PRESETS else 99, s[3]))
 
 
-def row(preset, threads, batch, rounds):
+def of(entries, key):
+    return median(entry[key] for entry in entries)
+
+
+def forward_row(preset, _, threads, batch, rounds):
     peers, own = zip(*rounds)
-    of = lambda entries, key: median(entry[key] for entry in entries)
+    ratios = [peer["median_s"] / mine["median_s"] for peer, mine in rounds]
+    times = " | ".join(f"{of(each, 'median_s') * 1000:.2f} | {batch / of(each, 'median_s'):,.0f}" for each in (peers, own))
+    return f"| `{preset}` | {batch} | {threads} | {times} | **{median(ratios):.2f}** |"
+
+
+def row(preset, _, threads, batch, rounds):
+    peers, own = zip(*rounds)
     ratios = [peer["median_s"] / mine["median_s"] for peer, mine in rounds]
     each = ", ".join(f"{ratio:.2f}" for ratio in ratios)
     return (
@@ -45,10 +55,11 @@ def row(preset, threads, batch, rounds):
 
 
 def section(settings):
-    peers, own = settings[0][3][0]
-    rows = "\n".join(row(*setting) for setting in settings)
+    peers, own = settings[0][4][0]
+    rows = "\n".join(row(*setting) for setting in settings if not setting[1])
+    forward_rows = "\n".join(forward_row(*setting) for setting in settings if setting[1])
     return f"""{BEGIN}
-Measured by `Scripts/bench-peers.sh --preset` on {page.machine()}, {len(settings[0][3])} rounds in one run, PyTorch and dtrain in turn:
+Measured by `Scripts/bench-peers.sh --preset` on {page.machine()}, {len(settings[0][4])} rounds in one run, PyTorch and dtrain in turn:
 forward, backward and update of random crops, no augmentation; medians over the rounds of each program's median. PyTorch {peers["version"].split("+")[0]}: channels_last,
 oneDNN, the optimiser fused, glibc told to keep freed memory. dtrain: {own["instruction_set"]} kernels, OpenBLAS {own["blas_kernel"]}. The floor is the step's
 multiply-adds x 2 at the sgemm rate of the same run; Winograd's way takes fewer, so steps below 1 are possible.
@@ -56,6 +67,12 @@ multiply-adds x 2 at the sgemm rate of the same run; Winograd's way takes fewer,
 | preset, batch | threads | PyTorch, ms | dtrain, ms | times as fast (each round) | step / floor | sgemm, GFLOP/s | PyTorch's peak, MiB | dtrain's | page faults a step |
 |---|---|---|---|---|---|---|---|---|---|
 {rows}
+
+The forward pass of evaluation (`dtrain bench step --forward`; PyTorch in `inference_mode`), from crops to outputs:
+
+| preset | batch | threads | PyTorch, ms | frames/s | dtrain, ms | frames/s | times as fast |
+|---|---|---|---|---|---|---|---|
+{forward_rows}
 {END}"""
 
 

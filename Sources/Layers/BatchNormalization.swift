@@ -132,6 +132,7 @@ final class BatchNormalizationLayer: Layer {
 
     func forward(_ x: UnsafeMutablePointer<Float>, finish: Finish, _ pass: Pass) throws -> UnsafeMutablePointer<Float> {
         self.x = x
+        sumsBehind = nil
         let rows = pass.samples * positions
         let blocks = kernel.blocks(rows: rows)
         if pass.mode == .training {

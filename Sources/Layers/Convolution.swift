@@ -1,4 +1,4 @@
-import Kernels
+package import Kernels
 import Tensors
 
 /// A two-dimensional convolution (cross-correlation) with square kernel, of maps (row, column, channel).
@@ -48,7 +48,8 @@ package struct Convolution: LayerDescription {
         return Shape(height: shape.outputHeight, width: shape.outputWidth, channels: channels)
     }
 
-    fileprivate func convolution(of input: Shape) -> Convolution2D {
+    /// What it computes of an input that it can take.
+    package func convolution(of input: Shape) -> Convolution2D {
         Convolution2D(
             height: input.height, width: input.width, inputChannels: input.channels, outputChannels: channels, kernel: kernel,
             stride: stride, padding: padding == .same ? .same : .valid)

@@ -99,6 +99,7 @@ package struct Finish {
     }
 }
 
+/// What of a `Finish` a layer does itself.
 package struct FinishOptions: OptionSet, Sendable {
     package let rawValue: Int
     package init(rawValue: Int) { self.rawValue = rawValue }
@@ -108,6 +109,7 @@ package struct FinishOptions: OptionSet, Sendable {
     package static let place = FinishOptions(rawValue: 4)
 }
 
+/// What a layer's backward pass does itself besides its gradients.
 package struct GradientOptions: OptionSet, Sendable {
     package let rawValue: Int
     package init(rawValue: Int) { self.rawValue = rawValue }
