@@ -125,8 +125,9 @@ package struct NetworkStepBenchmark {
                 BenchmarkRow(name: $0.key, seconds: $0.value.seconds, work: $0.value.work, unit: .gflops)
             },
             notes: [
-                "\(isForward ? "pass" : "step"): median " + format("%.1f ms", measurement.median * 1000) + format(", p90 %.1f ms", measurement.p90 * 1000)
-                    + " of \(repeats), " + format("%.0f frames/s", Double(batch) / measurement.median),
+                "\(isForward ? "pass" : "step"): median " + format("%.1f ms", measurement.median * 1000)
+                    + format(", p90 %.1f ms", measurement.p90 * 1000) + " of \(repeats), "
+                    + format("%.0f frames/s", Double(batch) / measurement.median),
                 "floor: " + format("%.2f GFLOP", operations * 1e-9) + format(" at %.1f GFLOP/s", rate * 1e-9)
                     + format(" (sgemm 1024^3 a thread, measured between the steps) = %.1f ms", floor * 1000),
                 format("step / floor: %.3f", measurement.median / floor),
