@@ -3,18 +3,35 @@
 # machine whose speed drifts treats all alike. The question's network, one process each. Writes the table in
 # Docs/performance.md and Docs/performance.svg from the measured JSON, which stays in runs/bench-peers.
 #
+# With --preset the presets of crops instead, beside PyTorch tuned (Scripts/peers/pytorch_preset.py): training steps, and
+# evaluation passes of 1 and 64 frames; the tables of presets in Docs/performance.md, from runs/bench-presets.
+#
 # Usage: Scripts/bench-peers.sh [--threads "2 1"] [--pool 2] [--batch 100] [--rounds 3] [--steps 10] [--warmup 3]
-# Takes about five minutes a round on two cores, and 6 GB of memory. Installs PyTorch and TensorFlow (several GB) into
-# .python/ first. Let nothing else run meanwhile.
+#        Scripts/bench-peers.sh --preset "deepprior ren dense dtrain-hand" [--threads "2 1"] [--rounds 3] [--steps 10] [--warmup 3] [--forwards 30]
+# Takes about five minutes a round on two cores, and 6 GB of memory; with --preset one minute a round for all four. Installs
+# PyTorch, and without --preset TensorFlow (several GB) into .python/ first. Let nothing else run meanwhile: under $MEASURE_LOCK,
+# if that names a file, no two measurements that name it run at once.
 set -euo pipefail
 # shellcheck source=Scripts/setup.sh
 source "$(dirname -- "${BASH_SOURCE[0]}")/setup.sh"
 # shellcheck source=Scripts/peers/measure.sh
 source "$root/Scripts/peers/measure.sh"
 
-declare -A option=([threads]=$(nproc) [pool]=2 [batch]=100 [rounds]=3 [steps]=10 [warmup]=3)
+declare -A option=([threads]=$(nproc) [pool]=2 [batch]=100 [rounds]=3 [steps]=10 [warmup]=3 [forwards]=30)
+# Batches of the table of presets: those that their recipes train with, 128 and 32 frames.
+declare -A preset_batch=([deepprior]=128 [ren]=128 [dense]=32 [dtrain-hand]=32)
+presets=()
 while (($#)); do
     name=${1#--}
+    if [[ $name == preset ]]; then
+        read -ra presets <<<"${2:-}"
+        ((${#presets[@]})) || fail "--preset needs names. hint: --preset \"${!preset_batch[*]}\""
+        for preset in "${presets[@]}"; do
+            [[ -v preset_batch[$preset] ]] || fail "no preset '$preset' here. hint: ${!preset_batch[*]}"
+        done
+        shift 2
+        continue
+    fi
     [[ $1 == --* && -n $name && -v option[$name] ]] || fail "no option '$1'. hint: ${!option[*]}"
     # Only the threads may be several numbers.
     [[ ${2:-} =~ ^[0-9]+$ || ( $name == threads && ${2:-} =~ ^[0-9]+(\ [0-9]+)+$ ) ]] ||
@@ -24,6 +41,37 @@ while (($#)); do
 done
 
 set_up
+if ((${#presets[@]})); then
+    python=$("$root/Scripts/python-env.sh" "$root/Scripts/requirements.txt" "$root/Scripts/peers/presets.txt")
+    swift build --package-path "$root" -c release --product dtrain >&2
+    for threads in ${option[threads]}; do
+        for preset in "${presets[@]}"; do
+            batch=${preset_batch[$preset]}
+            directory=$root/runs/bench-presets/$preset-threads-$threads-batch-$batch
+            rm -rf -- "$directory"
+            mkdir -p -- "$directory"
+            for ((round = 1; round <= option[rounds]; round++)); do
+                for batch in 1 64; do
+                    forward=$root/runs/bench-presets/$preset-forward-threads-$threads-batch-$batch
+                    ((round > 1)) || rm -rf -- "$forward"
+                    mkdir -p -- "$forward"
+                    measure "$forward" "pytorch.$round" "${tuned[@]}" "$python" "$root/Scripts/peers/pytorch_preset.py" --forward \
+                        --preset "$preset" --threads "$threads" --batch "$batch" --steps "${option[forwards]}" --warmup 20
+                    measure "$forward" "dtrain.$round" "$root/.build/release/dtrain" bench step --forward --json \
+                        --preset "$preset" --threads "$threads" --batch-size "$batch" --repeats "${option[forwards]}"
+                done
+                batch=${preset_batch[$preset]}
+                measure "$directory" "pytorch.$round" "${tuned[@]}" "$python" "$root/Scripts/peers/pytorch_preset.py" \
+                    --preset "$preset" --threads "$threads" --batch "$batch" --steps "${option[steps]}" --warmup "${option[warmup]}"
+                measure "$directory" "dtrain.$round" "$root/.build/release/dtrain" bench step --json --preset "$preset" \
+                    --threads "$threads" --batch-size "$batch" --repeats "${option[steps]}"
+            done
+        done
+    done
+    "$python" "$root/Scripts/plots/bench_presets.py" "$root/runs/bench-presets" "$root/Docs"
+    exit
+fi
+
 python=$("$root/Scripts/python-env.sh" "$root/Scripts/requirements.txt" "$root/Scripts/peers/requirements.txt")
 swift build --package-path "$root" -c release --product dtrain >&2
 

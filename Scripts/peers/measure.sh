@@ -6,12 +6,15 @@
 # shellcheck disable=SC2034
 tuned=(env MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=8589934592 MALLOC_TOP_PAD_=268435456)
 
+# Measurements that name the same file in MEASURE_LOCK take turns.
 # measure DIRECTORY NAME COMMAND...: runs it and keeps the JSON, its last line that starts with a brace, as NAME.json.
 measure() {
     local file=$1/$2 name=$2
     shift 2
     rm -f -- "$file.json"
-    "$@" >"$file.log" 2>&1 || fail "failed: $*. hint: see $file.log"
+    local lock=()
+    [[ -n ${MEASURE_LOCK:-} ]] && lock=(flock -x "$MEASURE_LOCK")
+    "${lock[@]}" "$@" >"$file.log" 2>&1 || fail "failed: $*. hint: see $file.log"
     grep '^{' "$file.log" | tail -n 1 >"$file.json" || true
     [[ -s $file.json ]] || fail "no JSON from: $*. hint: see $file.log"
     say "$name: $(grep -o '"median_s": *[0-9.]*' "$file.json")"

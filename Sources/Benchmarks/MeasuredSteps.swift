@@ -9,11 +9,18 @@ struct MeasuredSteps {
     /// Minor page faults of a step.
     let faults: Double
 
-    init(repeats: Int, reference: HardwareReference, step: (Int) throws -> Void) rethrows {
+    /// - Parameter consecutive: the BLAS is measured before all of the steps, which so find what the one before left in the caches.
+    init(
+        repeats: Int, reference: HardwareReference, consecutive: Bool = false, step: (Int) throws -> Void
+    ) rethrows {
         var rates = Measurement()
         var faults = 0
         for number in 0..<repeats {
-            rates.add(reference.productRate())
+            if consecutive, number == 0 {
+                for _ in 0..<5 { rates.add(reference.productRate()) }
+            } else if !consecutive {
+                rates.add(reference.productRate())
+            }
             let before = Machine.minorFaults
             try measurement.run { try step(number) }
             faults += Machine.minorFaults - before

@@ -46,8 +46,8 @@ package struct BenchmarkRow: Sendable {
         case none = ""
     }
 
-    /// Work a second, in the unit.
-    package var rate: Double { work / seconds / (unit == .frames ? 1 : 1e9) }
+    /// Work a second, in the unit; 0 where it took no time.
+    package var rate: Double { seconds > 0 ? work / seconds / (unit == .frames ? 1 : 1e9) : 0 }
 }
 
 /// What a benchmark found: for people a table, for programs JSON.

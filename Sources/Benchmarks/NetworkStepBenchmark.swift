@@ -16,9 +16,12 @@ package struct NetworkStepBenchmark {
     package var threads: Int
     package var repeats: Int
     package var optimizer: OptimizerConfiguration
+    /// Whether the forward pass of evaluation alone is timed: what a prediction costs once its crop is made.
+    package var isForward: Bool
 
     package init(
-        network: NetworkDescription, name: String, batch: Int, threads: Int, repeats: Int, optimizer: OptimizerConfiguration
+        network: NetworkDescription, name: String, batch: Int, threads: Int, repeats: Int, optimizer: OptimizerConfiguration,
+        isForward: Bool = false
     ) {
         self.network = network
         self.name = name
@@ -26,6 +29,7 @@ package struct NetworkStepBenchmark {
         self.threads = threads
         self.repeats = repeats
         self.optimizer = optimizer
+        self.isForward = isForward
     }
 
     private static let warmUp = 2
@@ -59,6 +63,10 @@ package struct NetworkStepBenchmark {
         var updates = 0.0
 
         func step() throws {
+            if isForward {
+                _ = try net.predict(input: input.baseAddress!, samples: batch)
+                return
+            }
             try positions.withUnsafeBufferPointer {
                 _ = try net.forward(input: input.baseAddress!, samples: batch, positions: $0)
             }
@@ -76,7 +84,7 @@ package struct NetworkStepBenchmark {
         for _ in 0..<Self.warmUp { try step() }
         net.resetTimes()
         updates = 0
-        let steps = try MeasuredSteps(repeats: repeats, reference: reference) { _ in try step() }
+        let steps = try MeasuredSteps(repeats: repeats, reference: reference, consecutive: isForward) { _ in try step() }
         return report(
             steps.measurement, times: net.pass.times, kinds: network.leafKinds, updates: updates, rate: steps.rate,
             faults: steps.faults, ready: ready, memory: memory)
@@ -86,23 +94,24 @@ package struct NetworkStepBenchmark {
         _ measurement: Measurement, times: LayerTimes, kinds: [(kind: String, operations: Double)], updates: Double,
         rate: Double, faults: Double, ready: Double, memory: Int
     ) -> BenchmarkReport {
-        let operations = network.operations(samples: batch)
+        let operations = isForward ? kinds.reduce(0) { $0 + $1.operations } * Double(batch) : network.operations(samples: batch)
         let floor = operations / rate
         var rows: [String: (seconds: Double, work: Double)] = [:]
         for (number, leaf) in kinds.enumerated() {
             let work = leaf.operations * Double(batch)
             rows["\(leaf.kind): forward", default: (0, 0)].seconds += times.forward[number] / Double(repeats)
             rows["\(leaf.kind): forward", default: (0, 0)].work += work
+            if isForward { continue }
             rows["\(leaf.kind): backward", default: (0, 0)].seconds += times.backward[number] / Double(repeats)
             rows["\(leaf.kind): backward", default: (0, 0)].work += 2 * work
         }
-        rows["norm, update"] = (updates / Double(repeats), 0)
+        if !isForward { rows["norm, update"] = (updates / Double(repeats), 0) }
         let processor = Processors.modelName
         return BenchmarkReport(
-            title: "step: \(name), batch \(batch), \(threads) thread\(threads == 1 ? "" : "s"), "
+            title: "\(isForward ? "evaluation" : "step"): \(name), batch \(batch), \(threads) thread\(threads == 1 ? "" : "s"), "
                 + "\(InstructionSet.best.name) kernels; \(processor), OpenBLAS \(BLAS.kernelName)",
             facts: [
-                ("benchmark", .text("step")), ("preset", .text(name)), ("processor", .text(processor)),
+                ("benchmark", .text(isForward ? "forward" : "step")), ("preset", .text(name)), ("processor", .text(processor)),
                 ("blas_kernel", .text(BLAS.kernelName)), ("instruction_set", .text(InstructionSet.best.name)),
                 ("threads", .integer(threads)), ("batch", .integer(batch)), ("repeats", .integer(repeats)),
                 ("median_s", .number(measurement.median)), ("p90_s", .number(measurement.p90)),
@@ -116,8 +125,9 @@ package struct NetworkStepBenchmark {
                 BenchmarkRow(name: $0.key, seconds: $0.value.seconds, work: $0.value.work, unit: .gflops)
             },
             notes: [
-                "step: median " + format("%.1f ms", measurement.median * 1000) + format(", p90 %.1f ms", measurement.p90 * 1000)
-                    + " of \(repeats), " + format("%.0f frames/s", Double(batch) / measurement.median),
+                "\(isForward ? "pass" : "step"): median " + format("%.1f ms", measurement.median * 1000)
+                    + format(", p90 %.1f ms", measurement.p90 * 1000) + " of \(repeats), "
+                    + format("%.0f frames/s", Double(batch) / measurement.median),
                 "floor: " + format("%.2f GFLOP", operations * 1e-9) + format(" at %.1f GFLOP/s", rate * 1e-9)
                     + format(" (sgemm 1024^3 a thread, measured between the steps) = %.1f ms", floor * 1000),
                 format("step / floor: %.3f", measurement.median / floor),

@@ -6,6 +6,7 @@
 #include "rows.h"
 #include "gradient.h"
 #include "winograd.h"
+#include "passes.h"
 #if defined(__x86_64__)
 #pragma clang attribute pop
 #endif

@@ -31,3 +31,18 @@ DEFINE_PASS(dtrain_winograd_input_, inputTiles)
 DEFINE_PASS(dtrain_winograd_output_, outputTiles)
 DEFINE_PASS(dtrain_winograd_gradient_, gradientTiles)
 DEFINE_PASS(dtrain_winograd_weights_back_, weightsBack)
+
+INLINE void weightStrip(const int m, const float *w, long tapStep, long step, int turned, int count, float *u, long place) {
+    int o = 0;
+#if SET == 4
+    for (; o + 16 <= count; o += 16) weightTiles16(m, w + o * step, tapStep, step, turned, u + o, place);
+#endif
+    for (; o + 8 <= count; o += 8) weightTiles8(m, w + o * step, tapStep, step, turned, u + o, place);
+}
+
+void NAMED(dtrain_winograd_weights_)(
+    int m, const float *w, long tapStep, long step, int turned, int count, float *u, long place)
+{
+    if (m == 2) weightStrip(2, w, tapStep, step, turned, count, u, place);
+    else weightStrip(4, w, tapStep, step, turned, count, u, place);
+}

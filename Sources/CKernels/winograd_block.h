@@ -136,3 +136,38 @@ INLINE void JOIN(weightsBack, LANES)(const dtrain_winograd *work, const int m, c
         UNROLL for (int j = 0; j < 3; j++) *(FLOAT *)(work->result + (3 * i + j) * work->channels + first) = taps[j];
     }
 }
+
+// G g: three values to n.
+INLINE void JOIN(weightLine, LANES)(const int m, const FLOAT *g, const int from, FLOAT *u, const int to) {
+    const FLOAT g0 = g[0], g1 = g[from], g2 = g[2 * from];
+    if (m == 2) {
+        u[0] = g0, u[to] = 0.5f * (g0 + g1 + g2), u[2 * to] = 0.5f * (g0 - g1 + g2), u[3 * to] = g2;
+    } else {
+        const FLOAT a = g0 + g2, b = __builtin_elementwise_fma((FLOAT)0.25f, g0, g2), c = 0.5f * g1;
+        u[0] = 0.25f * g0;
+        u[to] = (a + g1) * (-1.0f / 6), u[2 * to] = (a - g1) * (-1.0f / 6);
+        u[3 * to] = (b + c) * (1.0f / 6), u[4 * to] = (b - c) * (1.0f / 6);
+        u[5 * to] = g2;
+    }
+}
+
+// LANES kernels: G g G^T.
+INLINE void JOIN(weightTiles, LANES)(
+    const int m, const float *w, long tapStep, long step, int turned, float *u, long place)
+{
+    const int n = m + 2;
+    FLOAT g[9], lines[18], tile[6];
+    UNROLL for (int tap = 0; tap < 9; tap++) {
+        const float *from = w + (turned ? 8 - tap : tap) * tapStep;
+        if (step == 1) {
+            g[tap] = *(const FLOAT *)from;
+        } else {
+            UNROLL for (int o = 0; o < LANES; o++) g[tap][o] = from[o * step];
+        }
+    }
+    UNROLL for (int j = 0; j < 3; j++) JOIN(weightLine, LANES)(m, g + j, 3, lines + j, 3);
+    UNROLL for (int i = 0; i < n; i++) {
+        JOIN(weightLine, LANES)(m, lines + 3 * i, 1, tile, 1);
+        UNROLL for (int j = 0; j < n; j++) *(FLOAT *)(u + (n * i + j) * place) = tile[j];
+    }
+}

@@ -29,8 +29,11 @@ package enum OutputHead: String, Sendable, CaseIterable, Codable {
 
     /// dz = do · head'(z), written with the outputs: ReLU' = (o > 0), exp' = o; in place. NaN stays NaN.
     package func backward(outputs: UnsafePointer<Float>, gradient: UnsafeMutablePointer<Float>, count: Int) {
-        guard self != .linear else { return }
-        for index in 0..<count { gradient[index] = backward(output: outputs[index], gradient: gradient[index]) }
+        switch self {
+        case .linear: break
+        case .relu: Elementwise.rectifierBackward(y: outputs, dy: gradient, dx: gradient, count: count)
+        case .exp: Elementwise.exponentialBackward(y: outputs, dy: gradient, dx: gradient, count: count)
+        }
     }
 
     /// dz of one value.

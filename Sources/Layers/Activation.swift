@@ -20,7 +20,7 @@ package struct Activation: LayerDescription {
     }
 }
 
-private final class ActivationLayer: Layer {
+final class ActivationLayer: Layer {
     private let function: Activation.Function
     private let count: Int
     private let needsInputGradient: Bool
@@ -38,6 +38,12 @@ private final class ActivationLayer: Layer {
         output = builder.inputIsDisposable || isIdentity ? nil : builder.activation(input)
         needsOutput = isIdentity ? !builder.inputIsDisposable : true
     }
+
+    /// Whether it is a ReLU that writes y in the place of x: the layer before may do it on its way.
+    var isRectifierInPlace: Bool { function == .relu && output == nil }
+
+    /// Takes y from the layer before, which was asked to rectify.
+    func adopt(_ y: UnsafeMutablePointer<Float>) { self.y = y }
 
     func forward(_ x: UnsafeMutablePointer<Float>, _ pass: Pass) throws -> UnsafeMutablePointer<Float> {
         y = output ?? x

@@ -41,15 +41,20 @@ package struct BatchNormalization: LayerDescription {
     }
 }
 
-private final class BatchNormalizationLayer: Layer {
+final class BatchNormalizationLayer: Layer {
     private let kernel: Kernels.BatchNormalization
     private let channels, positions: Int
     private let isRectified: Bool
     private let epsilon, momentum: Double
     private let scale, shift, runningMean, runningVariance: LayerParameter
-    private let y: UnsafeMutablePointer<Float>
+    /// Nil where the convolution behind makes y on its way, from x.
+    private let y: UnsafeMutablePointer<Float>?
     /// (blocks, 2, channels).
     private let partials: UnsafeMutablePointer<Double>
+    /// Items of a sample of the convolution before, which sums each one's statistics; 0: there is none.
+    private let itemsBefore: Int
+    /// The sums that the convolution behind made of its gradient's items: how many, and where.
+    private var sumsBehind: (blocks: Int, partials: UnsafeMutablePointer<Double>)?
     /// (2, channels), then the number of rows.
     private let totals: UnsafeMutableBufferPointer<Double>
     /// (channels) each, of the batch; mean, 1 / deviation, variance, factor and offset of y, and of dx.
@@ -72,8 +77,15 @@ private final class BatchNormalizationLayer: Layer {
         shift = builder.parameter()
         runningMean = builder.parameter()
         runningVariance = builder.parameter()
-        y = builder.activation(input)
-        let blocks = kernel.blocks(rows: builder.samples * positions)
+        if builder.following is Convolution {
+            builder.note(input)
+            y = nil
+        } else {
+            y = builder.activation(input)
+        }
+        let before = builder.previous as? ConvolutionLayer
+        itemsBefore = before?.statisticsItems ?? 0
+        let blocks = max(kernel.blocks(rows: builder.samples * positions), builder.samples * itemsBefore)
         partials = builder.carver.carve(Double.self, count: blocks * kernel.partialCount).baseAddress!
         totals = builder.carver.carve(Double.self, count: kernel.partialCount + 1)
         mean = builder.carver.floats(channels)
@@ -86,18 +98,51 @@ private final class BatchNormalizationLayer: Layer {
         nextMean = builder.carver.floats(channels)
         nextVariance = builder.carver.floats(channels)
         needsInputGradient = builder.needsInputGradient
+        before?.follower = self
     }
 
+    /// What the convolution behind does to its input; nil: it is done.
+    var pending: InputNormalization? {
+        y == nil ? InputNormalization(kernel, scale: factor, shift: offset, rectified: isRectified) : nil
+    }
+
+    /// Sums the statistics of an item of the convolution before, while it is in the cache.
+    /// - Parameters:
+    ///   - x: all of the input. rows: those of the item.
+    func collect(item: Int, x: UnsafePointer<Float>, rows: Range<Int>) {
+        kernel.statistics(x: x, rows: rows, partial: partials + item &* kernel.partialCount)
+    }
+
+    /// Sums dy as `gradient` needs it, of some rows that the convolution behind has just written.
+    func collectGradient(
+        _ dy: UnsafePointer<Float>, step: Int? = nil, rows: Range<Int>, partial: UnsafeMutablePointer<Double>
+    ) {
+        kernel.gradientSums(x: x, dy: dy, step: step, mask: mask, mean: mean, inverse: inverse, rows: rows, partial: partial)
+    }
+
+    /// The convolution behind has summed all of dy.
+    func adoptSums(blocks: Int, partials: UnsafeMutablePointer<Double>) { sumsBehind = (blocks, partials) }
+
     func forward(_ x: UnsafeMutablePointer<Float>, _ pass: Pass) throws -> UnsafeMutablePointer<Float> {
+        try forward(x, finish: Finish(), pass)
+    }
+
+    /// What rectifies itself cannot add before it does.
+    var finishes: FinishOptions { y == nil ? [] : isRectified ? .place : [.sum, .rectifier, .place] }
+
+    func forward(_ x: UnsafeMutablePointer<Float>, finish: Finish, _ pass: Pass) throws -> UnsafeMutablePointer<Float> {
         self.x = x
+        sumsBehind = nil
         let rows = pass.samples * positions
         let blocks = kernel.blocks(rows: rows)
         if pass.mode == .training {
-            try pass.forEach(blocks) { block, _ in
-                kernel.statistics(
-                    x: x, rows: kernel.rows(ofBlock: block, of: rows), partial: partials + block &* kernel.partialCount)
+            if itemsBefore == 0 {
+                try pass.forEach(blocks) { block, _ in
+                    kernel.statistics(
+                        x: x, rows: kernel.rows(ofBlock: block, of: rows), partial: partials + block &* kernel.partialCount)
+                }
             }
-            try sum(blocks, rows, pass)
+            try sum(itemsBefore == 0 ? blocks : pass.samples * itemsBefore, rows, pass)
             globalRows = Int(totals[kernel.partialCount])
             kernel.prepare(
                 totals: totals.baseAddress!, count: max(1, globalRows), epsilon: epsilon, gamma: scale.values, beta: shift.values,
@@ -110,11 +155,14 @@ private final class BatchNormalizationLayer: Layer {
                 offset[channel] = Float(Double(shift.values[channel]) - Double(runningMean.values[channel]) * value)
             }
         }
+        guard let y else { return x }
         try pass.forEach(blocks) { block, _ in
             kernel.normalize(
-                x: x, scale: factor, shift: offset, rectified: isRectified, y: y, rows: kernel.rows(ofBlock: block, of: rows))
+                x: x, scale: factor, shift: offset, adding: finish.summand.map { UnsafePointer($0) },
+                rectified: isRectified || finish.rectified, y: finish.place?.start ?? y, step: finish.place?.step,
+                rows: kernel.rows(ofBlock: block, of: rows))
         }
-        return y
+        return finish.place?.start ?? y
     }
 
     /// The blocks' sums, over all ranks.
@@ -145,16 +193,44 @@ private final class BatchNormalizationLayer: Layer {
     }
 
     func backward(_ dy: UnsafeMutablePointer<Float>, _ pass: Pass) throws -> UnsafeMutablePointer<Float>? {
-        let rows = pass.samples * positions
-        let blocks = kernel.blocks(rows: rows)
-        let mask: Kernels.BatchNormalization.Mask = isRectified ? .recomputed(scale: factor, shift: offset) : .none
-        let x = x!
-        try pass.forEach(blocks) { block, _ in
-            kernel.gradientSums(
-                x: x, dy: dy, mask: mask, mean: mean, inverse: inverse, rows: kernel.rows(ofBlock: block, of: rows),
-                partial: partials + block &* kernel.partialCount)
+        try backward(dy, step: nil, keeping: false, into: nil, pass)
+    }
+
+    var gradientOptions: GradientOptions { [.keeping, .strided] }
+
+    func backward(
+        _ dy: UnsafeMutablePointer<Float>, step: Int?, keeping: Bool, into sum: UnsafeMutablePointer<Float>?, _ pass: Pass
+    ) throws -> UnsafeMutablePointer<Float>? {
+        let through = try gradient(dy, step: step, pass)
+        guard needsInputGradient else {
+            if !keeping { pass.pool.give(dy) }
+            return nil
         }
-        kernel.sum(partials: partials, blocks: blocks, into: totals.baseAddress!)
+        let dx = keeping ? pass.pool.take() : dy
+        let rows = pass.samples * positions
+        try pass.forEach(kernel.blocks(rows: rows)) { block, _ in
+            through.write(to: dx, rows: kernel.rows(ofBlock: block, of: rows))
+        }
+        return dx
+    }
+
+    private var mask: Kernels.BatchNormalization.Mask { isRectified ? .recomputed(scale: factor, shift: offset) : .none }
+
+    /// The gradients of scale and shift, and what the input's is made of.
+    /// - Parameter step: floats from a position of dy to the next; nil: side by side.
+    func gradient(_ dy: UnsafeMutablePointer<Float>, step: Int?, _ pass: Pass) throws -> NormalizationGradient {
+        let rows = pass.samples * positions
+        if let sumsBehind {
+            kernel.sum(partials: sumsBehind.partials, blocks: sumsBehind.blocks, into: totals.baseAddress!)
+            self.sumsBehind = nil
+        } else {
+            let blocks = kernel.blocks(rows: rows)
+            try pass.forEach(blocks) { block, _ in
+                collectGradient(
+                    dy, step: step, rows: kernel.rows(ofBlock: block, of: rows), partial: partials + block &* kernel.partialCount)
+            }
+            kernel.sum(partials: partials, blocks: blocks, into: totals.baseAddress!)
+        }
         // The parameters' gradients are summed over the ranks with all others.
         for channel in 0..<channels {
             shift.gradient[channel] = Float(totals[channel])
@@ -163,22 +239,32 @@ private final class BatchNormalizationLayer: Layer {
         try pass.finished(shift)
         try pass.finished(scale)
         // All ranks take part, whether they need dx or not: they have the same network.
-        guard needsInputGradient else {
-            pass.pool.give(dy)
-            return nil
+        if needsInputGradient {
+            totals[kernel.partialCount] = Double(rows)
+            if pass.communicator.size > 1 { try pass.communicator.sum(totals) }
+            kernel.prepareBackward(
+                totals: totals.baseAddress!, count: max(1, globalRows), mean: mean, inverse: inverse, scale: factor, slope: slope,
+                offset: gradientOffset)
         }
-        totals[kernel.partialCount] = Double(rows)
-        if pass.communicator.size > 1 { try pass.communicator.sum(totals) }
-        kernel.prepareBackward(
-            totals: totals.baseAddress!, count: max(1, globalRows), mean: mean, inverse: inverse, scale: factor, slope: slope,
-            offset: gradientOffset)
-        try pass.forEach(blocks) { block, _ in
-            kernel.inputGradient(
-                x: x, dy: dy, mask: mask, scale: factor, slope: slope, offset: gradientOffset, dx: dy,
-                rows: kernel.rows(ofBlock: block, of: rows))
-        }
-        return dy
+        return NormalizationGradient(
+            kernel: kernel, x: x, dy: dy, step: step, mask: mask, scale: factor, slope: slope, offset: gradientOffset)
     }
 
     func planBackward(_ plan: inout GradientPlan) {}
+}
+
+/// The gradient of a normalisation's input, not yet written anywhere.
+struct NormalizationGradient {
+    let kernel: Kernels.BatchNormalization
+    let x, dy: UnsafePointer<Float>
+    /// Of dy.
+    let step: Int?
+    let mask: Kernels.BatchNormalization.Mask
+    let scale, slope, offset: UnsafePointer<Float>
+
+    /// - Parameter dx: (all rows, channels), of which `rows` are written.
+    func write(to dx: UnsafeMutablePointer<Float>, rows: Range<Int>) {
+        kernel.inputGradient(
+            x: x, dy: dy, step: step, mask: mask, scale: scale, slope: slope, offset: offset, dx: dx, rows: rows)
+    }
 }

@@ -85,14 +85,12 @@ private final class BranchesLayer: Layer {
     func forward(_ x: UnsafeMutablePointer<Float>, _ pass: Pass) throws -> UnsafeMutablePointer<Float> {
         var first = 0
         for (number, branch) in branches.enumerated() {
-            let part = try branch.forward(x, pass)
             switch join {
             case .concatenate:
-                try copy(channels[number], at: first, pass) { whole, own, count in
-                    (y + whole).update(from: part + own, count: count)
-                }
+                try concatenate(branch, channels[number], at: y + first, x, pass)
                 first += channels[number]
             case .add:
+                let part = try branch.forward(x, pass)
                 try pass.forEachValue(pass.samples * output.count) { range in
                     if number == 0 {
                         (y + range.lowerBound).update(from: part + range.lowerBound, count: range.count)
@@ -109,20 +107,11 @@ private final class BranchesLayer: Layer {
         var sum: UnsafeMutablePointer<Float>?
         var first = output.channels
         for (number, branch) in branches.enumerated().reversed() {
-            let part = pass.pool.take()
-            switch join {
-            case .concatenate:
-                first -= channels[number]
-                try copy(channels[number], at: first, pass) { whole, own, count in
-                    (part + own).update(from: dy + whole, count: count)
-                }
-            case .add:
-                try pass.forEachValue(pass.samples * output.count) { range in
-                    (part + range.lowerBound).update(from: dy + range.lowerBound, count: range.count)
-                }
-            }
-            sum = try pass.joined(
-                sum, try branch.backward(part, pass), isNeeded: needsInputGradient, count: pass.samples * inputCount)
+            if join == .concatenate { first -= channels[number] }
+            let gradient = try branch.backward(
+                join == .concatenate ? dy + first : dy, step: join == .concatenate ? output.channels : nil, keeping: true,
+                into: needsInputGradient ? sum : nil, pass)
+            if needsInputGradient { sum = gradient } else if let gradient { pass.pool.give(gradient) }
         }
         pass.pool.give(dy)
         return sum
@@ -138,18 +127,20 @@ private final class BranchesLayer: Layer {
         plan.give()
     }
 
-    /// Calls `body` for the channels of a branch at each position: place in the whole, place in the branch, how many.
-    private func copy(
-        _ channels: Int, at first: Int, _ pass: Pass, _ body: (_ whole: Int, _ own: Int, _ count: Int) -> Void
+    /// A branch's result beside the others': written there, or copied.
+    private func concatenate(
+        _ branch: LayerSequence, _ channels: Int, at target: UnsafeMutablePointer<Float>, _ x: UnsafeMutablePointer<Float>,
+        _ pass: Pass
     ) throws {
         let all = output.channels
+        if branch.finishes.contains(.place) {
+            _ = try branch.forward(x, finish: Finish(place: (target, all)), pass)
+            return
+        }
+        let part = try branch.forward(x, pass)
         // A vector's positions are its samples.
-        let positions = pass.samples * output.positions
-        let block = max(1, (1 << 14) / all)
-        try pass.forEach((positions + block - 1) / block) { item, _ in
-            for position in item &* block..<min(positions, (item &+ 1) &* block) {
-                body(position &* all &+ first, position &* channels, channels)
-            }
+        try pass.forEachPosition(of: Shape(height: output.height, width: output.width, channels: channels)) { position in
+            (target + position &* all).update(from: part + position &* channels, count: channels)
         }
     }
 }

@@ -21,38 +21,66 @@ package struct Channels: LayerDescription {
     package func make(_ input: Shape, _ builder: inout LayerBuilder) -> any Layer { ChannelsLayer(self, input, &builder) }
 }
 
-private final class ChannelsLayer: Layer {
-    private let positions, all, first, count: Int
-    private let y: UnsafeMutablePointer<Float>
+final class ChannelsLayer: Layer {
+    private let input, output: Shape
+    private let first: Int
+    /// Nil where the 1x1 convolution behind reads its channels from x itself.
+    private let y: UnsafeMutablePointer<Float>?
     private let needsInputGradient: Bool
 
     init(_ description: Channels, _ input: Shape, _ builder: inout LayerBuilder) {
-        positions = input.positions
-        all = input.channels
+        self.input = input
         first = description.range[0]
-        count = description.range[1] - first
-        y = builder.activation(Shape(height: input.height, width: input.width, channels: count))
+        output = Shape(height: input.height, width: input.width, channels: description.range[1] - first)
+        if let convolution = builder.following as? Convolution, convolution.kernel == 1, convolution.stride == 1 {
+            builder.note(output)
+            y = nil
+        } else {
+            y = builder.activation(output)
+        }
         needsInputGradient = builder.needsInputGradient
     }
 
+    /// Floats from a position of what `forward` returns to the next, for a convolution behind; nil: side by side.
+    var outputStep: Int? { y == nil ? input.channels : nil }
+
     func forward(_ x: UnsafeMutablePointer<Float>, _ pass: Pass) throws -> UnsafeMutablePointer<Float> {
-        try pass.forEachValue(pass.samples * positions) { range in
-            for position in range {
-                (y + position &* count).update(from: x + (position &* all &+ first), count: count)
-            }
+        try forward(x, finish: Finish(), pass)
+    }
+
+    var finishes: FinishOptions { .place }
+
+    func forward(_ x: UnsafeMutablePointer<Float>, finish: Finish, _ pass: Pass) throws -> UnsafeMutablePointer<Float> {
+        guard let y = finish.place?.start ?? y else { return x + first }
+        let step = finish.place?.step ?? output.channels
+        try pass.forEachPosition(of: output) { position in
+            (y + position &* step).update(from: x + (position &* input.channels &+ first), count: output.channels)
         }
         return y
     }
 
     func backward(_ dy: UnsafeMutablePointer<Float>, _ pass: Pass) throws -> UnsafeMutablePointer<Float>? {
-        defer { pass.pool.give(dy) }
+        try backward(dy, step: nil, keeping: false, into: nil, pass)
+    }
+
+    var gradientOptions: GradientOptions { [.keeping, .sum, .strided] }
+
+    func backward(
+        _ dy: UnsafeMutablePointer<Float>, step: Int?, keeping: Bool, into sum: UnsafeMutablePointer<Float>?, _ pass: Pass
+    ) throws -> UnsafeMutablePointer<Float>? {
+        defer { if !keeping { pass.pool.give(dy) } }
         guard needsInputGradient else { return nil }
+        if let sum {
+            try pass.accumulate(dy, step: step, output, into: sum + first, sumStep: input.channels)
+            return sum
+        }
         let dx = pass.pool.take()
-        try pass.forEachValue(pass.samples * positions) { range in
-            (dx + range.lowerBound &* all).update(repeating: 0, count: range.count &* all)
-            for position in range {
-                (dx + (position &* all &+ first)).update(from: dy + position &* count, count: count)
-            }
+        let (all, count) = (input.channels, output.channels)
+        try pass.forEachPosition(of: input) { position in
+            let row = dx + position &* all
+            row.update(repeating: 0, count: first)
+            (row + first).update(from: dy + position &* (step ?? count), count: count)
+            (row + (first &+ count)).update(repeating: 0, count: all &- first &- count)
         }
         return dx
     }

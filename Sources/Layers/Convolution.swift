@@ -1,4 +1,4 @@
-import Kernels
+package import Kernels
 import Tensors
 
 /// A two-dimensional convolution (cross-correlation) with square kernel, of maps (row, column, channel).
@@ -48,7 +48,8 @@ package struct Convolution: LayerDescription {
         return Shape(height: shape.outputHeight, width: shape.outputWidth, channels: channels)
     }
 
-    fileprivate func convolution(of input: Shape) -> Convolution2D {
+    /// What it computes of an input that it can take.
+    package func convolution(of input: Shape) -> Convolution2D {
         Convolution2D(
             height: input.height, width: input.width, inputChannels: input.channels, outputChannels: channels, kernel: kernel,
             stride: stride, padding: padding == .same ? .same : .valid)
@@ -68,13 +69,23 @@ package struct Convolution: LayerDescription {
     package func make(_ input: Shape, _ builder: inout LayerBuilder) -> any Layer { ConvolutionLayer(self, input, &builder) }
 }
 
-private final class ConvolutionLayer: Layer {
+final class ConvolutionLayer: Layer {
     private let convolution: Convolution2D
     private let weight: LayerParameter
     private let bias: LayerParameter?
     private let y: UnsafeMutablePointer<Float>
     private let packedForward, packedBackward: UnsafeMutablePointer<Float>
     private let needsInputGradient: Bool
+    /// The normalisation behind, for which each item's statistics are summed while they are in the cache.
+    var follower: BatchNormalizationLayer?
+    /// The normalisation before, for which the sums of the input's gradient are made likewise, and room for them:
+    /// (items of all samples, 2, channels).
+    private let preceding: BatchNormalizationLayer?
+    /// What the normalisation before leaves to this layer.
+    private let normalization: InputNormalization?
+    /// Floats from a position of x to the next, where x is some channels of a wider map; nil: side by side.
+    private let inputStep: Int?
+    private let gradientPartials: UnsafeMutablePointer<Double>
     /// The version of the weights that are packed.
     private var packedVersion = 0
     private var x: UnsafeMutablePointer<Float>!
@@ -88,7 +99,12 @@ private final class ConvolutionLayer: Layer {
         needsInputGradient = builder.needsInputGradient
         packedForward = builder.carver.floats(convolution.forwardPackedCount)
         packedBackward = builder.carver.floats(needsInputGradient ? convolution.backwardPackedCount : 0)
-        builder.needScratch(convolution.scratchCount)
+        normalization = (builder.previous as? BatchNormalizationLayer)?.pending
+        inputStep = (builder.previous as? ChannelsLayer)?.outputStep
+        preceding = needsInputGradient && description.stride == 1 ? builder.previous as? BatchNormalizationLayer : nil
+        let partials = preceding == nil ? 0 : builder.samples * convolution.inputGradientItems * 2 * input.channels
+        gradientPartials = builder.carver.carve(Double.self, count: partials).baseAddress!
+        builder.needScratch(convolution.scratchCount + (isFused ? convolution.outputCount : 0))
         builder.needWorkspace(convolution.weightGradientLanes(samples: max(1, builder.samples)) * convolution.partialCount)
     }
 
@@ -102,43 +118,139 @@ private final class ConvolutionLayer: Layer {
     }
 
     func forward(_ x: UnsafeMutablePointer<Float>, _ pass: Pass) throws -> UnsafeMutablePointer<Float> {
+        try forward(x, finish: Finish(), pass)
+    }
+
+    var finishes: FinishOptions { .rectifier }
+
+    func forward(_ x: UnsafeMutablePointer<Float>, finish: Finish, _ pass: Pass) throws -> UnsafeMutablePointer<Float> {
         self.x = x
         try pack(pass)
         let items = convolution.forwardItems
         try pass.forEach(pass.samples * items) { item, thread in
             let (sample, block) = (item / items, item % items)
             convolution.forward(
-                x: x + sample &* convolution.inputCount, packed: packedForward, bias: bias.map { UnsafePointer($0.values) },
-                y: y + sample &* convolution.outputCount, item: block, scratch: pass.scratch(thread))
+                x: x + sample &* convolution.height &* convolution.width &* (inputStep ?? convolution.inputChannels),
+                normalization: normalization, step: inputStep, packed: packedForward, bias: bias.map { UnsafePointer($0.values) },
+                rectified: finish.rectified, y: y + sample &* convolution.outputCount, item: block, scratch: pass.scratch(thread))
+            if let follower, pass.mode == .training {
+                let first = sample &* positions
+                let rows = convolution.positions(ofForwardItem: block)
+                follower.collect(item: item, x: y, rows: first &+ rows.lowerBound..<first &+ rows.upperBound)
+            }
         }
         return y
     }
 
     func backward(_ dy: UnsafeMutablePointer<Float>, _ pass: Pass) throws -> UnsafeMutablePointer<Float>? {
+        try backward(dy, step: nil, keeping: false, into: nil, pass)
+    }
+
+    var gradientOptions: GradientOptions { [.keeping, .sum] }
+
+    func backward(
+        _ dy: UnsafeMutablePointer<Float>, step: Int?, keeping: Bool, into sum: UnsafeMutablePointer<Float>?, _ pass: Pass
+    ) throws -> UnsafeMutablePointer<Float>? {
         let lanes = convolution.weightGradientLanes(samples: pass.samples)
         let (partials, partialCount) = (pass.workspace, convolution.partialCount)
         if pass.samples == 0 { partials.update(repeating: 0, count: partialCount) }
         try pass.forEach(lanes) { lane, thread in
             convolution.weightGradient(
-                x: x, dy: dy, samples: pass.samples, lane: lane, partial: partials + lane &* partialCount,
-                withBias: bias != nil, scratch: pass.scratch(thread))
+                x: x, normalization: normalization, step: inputStep, dy: dy, samples: pass.samples, lane: lane,
+                partial: partials + lane &* partialCount, withBias: bias != nil, scratch: pass.scratch(thread))
         }
-        try pass.forEach(convolution.sumItems) { item, _ in
-            convolution.sumWeightGradient(
-                partials: partials, lanes: lanes, weights: weight.gradient, bias: bias?.gradient, item: item)
-        }
-        if let bias { try pass.finished(bias) }
-        try pass.finished(weight)
-        defer { pass.pool.give(dy) }
+        try sumWeightGradient(lanes, pass)
+        defer { if !keeping { pass.pool.give(dy) } }
         guard needsInputGradient else { return nil }
-        let dx = pass.pool.take()
+        let dx = sum ?? pass.pool.take()
         let items = convolution.inputGradientItems
         try pass.forEach(pass.samples * items) { item, thread in
             let (sample, block) = (item / items, item % items)
-            convolution.inputGradient(
-                dy: dy + sample &* convolution.outputCount, packed: packedBackward,
-                dx: dx + sample &* convolution.inputCount, item: block, scratch: pass.scratch(thread))
+            inputGradient(
+                dy: dy + sample &* convolution.outputCount, dx: dx, isSum: sum != nil, sample: sample, block: block,
+                scratch: pass.scratch(thread))
         }
+        adoptSums(pass, isSum: sum != nil)
         return dx
+    }
+
+    /// An item of the input's gradient, and its sums for the normalisation before.
+    /// - Parameters:
+    ///   - dy: of the sample. dx: of all samples.
+    private func inputGradient(
+        dy: UnsafePointer<Float>, dx: UnsafeMutablePointer<Float>, isSum: Bool, sample: Int, block: Int,
+        scratch: UnsafeMutablePointer<Float>
+    ) {
+        convolution.inputGradient(
+            dy: dy, packed: packedBackward, dx: dx + sample &* convolution.inputCount, accumulating: isSum, item: block,
+            scratch: scratch)
+        guard let preceding, !isSum else { return }
+        let channels = convolution.inputChannels
+        let first = sample &* convolution.height &* convolution.width
+        let rows = convolution.positions(ofInputItem: block)
+        preceding.collectGradient(
+            dx, rows: first &+ rows.lowerBound..<first &+ rows.upperBound,
+            partial: gradientPartials + (sample &* convolution.inputGradientItems &+ block) &* 2 &* channels)
+    }
+
+    private func adoptSums(_ pass: Pass, isSum: Bool) {
+        guard let preceding, !isSum else { return }
+        preceding.adoptSums(blocks: pass.samples * convolution.inputGradientItems, partials: gradientPartials)
+    }
+
+    // MARK: Together with the normalisation behind
+
+    /// Items of a sample whose statistics are summed.
+    var statisticsItems: Int { convolution.forwardItems }
+    private var positions: Int { convolution.outputHeight * convolution.outputWidth }
+
+    /// Whether a sample's dy may be made where it is used. Winograd's weights and sums fill the level-2 cache by themselves: there it
+    /// would be in their way.
+    private var isFused: Bool { convolution.isDirect && convolution.outputCount <= 1 << 18 }
+
+    /// Whether `backward(through:)` keeps all threads busy.
+    func goesThrough(_ pass: Pass) -> Bool {
+        isFused && pass.samples > 0 && pass.team.count <= convolution.weightGradientLanes(samples: pass.samples)
+    }
+
+    /// `backward` of the normalisation and this: a sample's dy is made in the cache, used for both gradients, and forgotten. The
+    /// same bits as one after the other.
+    /// - Precondition: `goesThrough`; `sum` is not the normalisation's dy.
+    func backward(
+        through incoming: NormalizationGradient, into sum: UnsafeMutablePointer<Float>?, _ pass: Pass
+    ) throws -> UnsafeMutablePointer<Float>? {
+        let lanes = convolution.weightGradientLanes(samples: pass.samples)
+        let (partials, partialCount) = (pass.workspace, convolution.partialCount)
+        let dx = needsInputGradient ? sum ?? pass.pool.take() : nil
+        try pass.forEach(lanes) { lane, thread in
+            let scratch = pass.scratch(thread)
+            let dy = scratch + convolution.scratchCount
+            convolution.directWeightGradient(
+                x: x, normalization: normalization, step: inputStep, samples: pass.samples, lane: lane,
+                partial: partials + lane &* partialCount, withBias: bias != nil, scratch: scratch
+            ) { sample, isWhole in
+                incoming.write(
+                    to: dy - sample &* convolution.outputCount, rows: sample &* positions..<(sample &+ 1) &* positions)
+                // The lane in which a sample begins makes its dx.
+                if let dx, isWhole {
+                    for block in 0..<convolution.inputGradientItems {
+                        inputGradient(dy: dy, dx: dx, isSum: sum != nil, sample: sample, block: block, scratch: scratch)
+                    }
+                }
+                return UnsafePointer(dy)
+            }
+        }
+        try sumWeightGradient(lanes, pass)
+        if dx != nil { adoptSums(pass, isSum: sum != nil) }
+        return dx
+    }
+
+    private func sumWeightGradient(_ lanes: Int, _ pass: Pass) throws {
+        try pass.forEach(convolution.sumItems) { item, _ in
+            convolution.sumWeightGradient(
+                partials: pass.workspace, lanes: lanes, weights: weight.gradient, bias: bias?.gradient, item: item)
+        }
+        if let bias { try pass.finished(bias) }
+        try pass.finished(weight)
     }
 }

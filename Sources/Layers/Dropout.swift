@@ -1,3 +1,4 @@
+import Kernels
 import Tensors
 
 /// Sets values to 0 with a probability, in training (Srivastava et al. 2014). Which ones is a function of (seed, sample's
@@ -29,8 +30,7 @@ package struct Dropout: LayerDescription {
 
 private final class DropoutLayer: Layer {
     private let count: Int
-    /// Of 2^32, values below which are dropped.
-    private let limit: UInt64
+    private let rate: Double
     private let trainingFactor, evaluationFactor: Float
     private let output: UnsafeMutablePointer<Float>?
     private let stream: UInt64
@@ -38,7 +38,7 @@ private final class DropoutLayer: Layer {
 
     init(_ description: Dropout, _ input: Shape, _ builder: inout LayerBuilder) {
         count = input.count
-        limit = UInt64(description.rate * 0x1p32)
+        rate = description.rate
         let kept = Float(1 - description.rate)
         (trainingFactor, evaluationFactor) = description.scaling == .training ? (1 / kept, 1) : (1, kept)
         output = builder.inputIsDisposable ? nil : builder.activation(input)
@@ -71,21 +71,12 @@ private final class DropoutLayer: Layer {
     func planBackward(_ plan: inout GradientPlan) {}
 
     private func mask(from source: UnsafeMutablePointer<Float>, to target: UnsafeMutablePointer<Float>, _ pass: Pass) throws {
-        let random = CounterRandom(seed: pass.seed, stream: stream)
+        let mask = DropoutMask(random: CounterRandom(seed: pass.seed, stream: stream), rate: rate)
         let words = UInt64((count + 1) / 2)
         try pass.forEach(pass.samples) { sample, _ in
-            let (source, target) = (source + sample &* count, target + sample &* count)
-            let first = pass.positions[sample] &* words
-            for pair in 0..<count / 2 {
-                let bits = random.bits(first &+ UInt64(pair))
-                let (one, two) = (bits & 0xFFFF_FFFF, bits &>> 32)
-                target[2 &* pair] = one < limit ? 0 : source[2 &* pair] * trainingFactor
-                target[2 &* pair &+ 1] = two < limit ? 0 : source[2 &* pair &+ 1] * trainingFactor
-            }
-            if count % 2 != 0 {
-                let bits = random.bits(first &+ words &- 1)
-                target[count &- 1] = bits & 0xFFFF_FFFF < limit ? 0 : source[count &- 1] * trainingFactor
-            }
+            mask.apply(
+                source + sample &* count, y: target + sample &* count, count: count, first: pass.positions[sample] &* words,
+                factor: trainingFactor)
         }
     }
 }

@@ -62,8 +62,8 @@ private final class IntermediateLayer: Layer {
     func backward(_ dy: UnsafeMutablePointer<Float>, _ pass: Pass) throws -> UnsafeMutablePointer<Float>? {
         let gradient = pass.pool.take()
         pass.addLossGradient(number, gradient)
-        return try pass.joined(
-            dy, try layers.backward(gradient, pass), isNeeded: needsInputGradient, count: pass.samples * inputCount)
+        if needsInputGradient { return try layers.backward(gradient, step: nil, keeping: false, into: dy, pass) }
+        return try pass.joined(dy, try layers.backward(gradient, pass), isNeeded: false, count: 0)
     }
 
     func planBackward(_ plan: inout GradientPlan) {

@@ -109,10 +109,17 @@ private final class JointGraphLayer: Layer {
 
     /// All products here are of one sample, so their bits are its own.
     func forward(_ x: UnsafeMutablePointer<Float>, _ pass: Pass) throws -> UnsafeMutablePointer<Float> {
+        try forward(x, finish: Finish(), pass)
+    }
+
+    var finishes: FinishOptions { .place }
+
+    func forward(_ x: UnsafeMutablePointer<Float>, finish: Finish, _ pass: Pass) throws -> UnsafeMutablePointer<Float> {
         self.x = x
         let (all, positions) = (map.channels, map.positions)
+        let (target, step) = finish.place ?? (y, all)
         try pass.forEach(pass.samples) { sample, thread in
-            let (x, y) = (x + sample &* map.count, y + sample &* map.count)
+            let (x, y) = (x + sample &* map.count, target + sample &* positions &* step)
             let weights = weights + sample &* positions &* joints
             let (mixed, joined) = (mixed + sample &* joints &* features, joined + sample &* joints &* features)
             let scratch = pass.scratch(thread)
@@ -133,15 +140,15 @@ private final class JointGraphLayer: Layer {
             OutputHead.relu.forward(joined, count: joints &* features)
             BLAS.gemm(
                 m: positions, n: features, k: joints, a: weights, strideA: joints, b: joined, strideB: features, beta: 0,
-                c: y + joints, strideC: all)
+                c: y + joints, strideC: step)
             let share = 1 / Float(joints)
             for position in 0..<positions {
-                let row = y + position &* all
+                let row = y + position &* step
                 row.update(from: weights + position &* joints, count: joints)
                 for index in joints..<all { row[index] *= share }
             }
         }
-        return y
+        return target
     }
 
     func backward(_ dy: UnsafeMutablePointer<Float>, _ pass: Pass) throws -> UnsafeMutablePointer<Float>? {

@@ -22,6 +22,10 @@ package struct LayerBuilder {
     package var needsInputGradient = false
     /// Whether the layer may overwrite its input: nobody else reads it again.
     package var inputIsDisposable = false
+    /// The layer before, whose result is the layer's input; nil: a list begins.
+    package var previous: (any Layer)?
+    /// The layer after it; nil: the list ends.
+    package var following: (any LayerDescription)?
     /// Floats of scratch that a thread needs at most.
     package private(set) var scratch = 1
     /// Floats of workspace that a call needs at most.

@@ -1,4 +1,5 @@
 package import Collectives
+import Kernels
 package import Tensors
 
 /// What is the same for all layers in one forward pass and the backward pass after it.
@@ -67,6 +68,27 @@ package final class Pass {
     package func forEachValue(_ count: Int, _ body: (Range<Int>) -> Void) throws {
         try forEach((count + Self.block - 1) / Self.block) { item, _ in
             body(item &* Self.block..<min(count, (item &+ 1) &* Self.block))
+        }
+    }
+
+    /// Runs `body` for each position of the samples' maps of a shape, in blocks.
+    package func forEachPosition(of shape: Shape, _ body: (_ position: Int) -> Void) throws {
+        let positions = samples * shape.positions
+        let block = max(1, Self.block / max(1, shape.channels))
+        try forEach((positions + block - 1) / block) { item, _ in
+            for position in item &* block..<min(positions, (item &+ 1) &* block) { body(position) }
+        }
+    }
+
+    /// sum += dy.
+    /// - Parameter step: floats from a position of dy to the next; nil: side by side.
+    func accumulate(
+        _ dy: UnsafePointer<Float>, step: Int? = nil, _ shape: Shape, into sum: UnsafeMutablePointer<Float>, sumStep: Int? = nil
+    ) throws {
+        let channels = shape.channels
+        let (from, to) = (step ?? channels, sumStep ?? channels)
+        try forEachPosition(of: shape) { position in
+            Elementwise.accumulate(dy + position &* from, into: sum + position &* to, count: channels)
         }
     }
 

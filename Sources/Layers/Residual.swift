@@ -1,3 +1,4 @@
+import Kernels
 import Tensors
 
 /// y = layers(x) + skip(x); without a skip of its own, + x (He et al. 2016).
@@ -64,23 +65,35 @@ private final class ResidualLayer: Layer {
     }
 
     func forward(_ x: UnsafeMutablePointer<Float>, _ pass: Pass) throws -> UnsafeMutablePointer<Float> {
-        let one = try body.forward(x, pass)
+        try forward(x, finish: Finish(), pass)
+    }
+
+    var finishes: FinishOptions { .rectifier }
+
+    func forward(_ x: UnsafeMutablePointer<Float>, finish: Finish, _ pass: Pass) throws -> UnsafeMutablePointer<Float> {
         let other = try skip?.forward(x, pass) ?? x
+        if output == nil, body.finishes.isSuperset(of: [.sum, .rectifier]) {
+            return try body.forward(x, finish: Finish(adding: other, rectified: finish.rectified), pass)
+        }
+        let one = try body.forward(x, pass)
         let y = output ?? one
         try pass.forEachValue(pass.samples * count) { range in
-            for index in range { y[index] = one[index] + other[index] }
+            Elementwise.add(
+                one + range.lowerBound, other + range.lowerBound, rectified: finish.rectified, y: y + range.lowerBound,
+                count: range.count)
         }
         return y
     }
 
+    /// The body's gradient is added to dy itself, or to the skip's to it.
     func backward(_ dy: UnsafeMutablePointer<Float>, _ pass: Pass) throws -> UnsafeMutablePointer<Float>? {
-        let copy = pass.pool.take()
-        try pass.forEachValue(pass.samples * count) { range in
-            (copy + range.lowerBound).update(from: dy + range.lowerBound, count: range.count)
+        guard needsInputGradient else {
+            let one = try body.backward(dy, step: nil, keeping: true, into: nil, pass)
+            return try pass.joined(one, try skip.map { try $0.backward(dy, pass) } ?? dy, isNeeded: false, count: 0)
         }
-        let one = try body.backward(copy, pass)
-        let other = try skip.map { try $0.backward(dy, pass) } ?? dy
-        return try pass.joined(one, other, isNeeded: needsInputGradient, count: pass.samples * inputCount)
+        guard let skip else { return try body.backward(dy, step: nil, keeping: true, into: dy, pass) }
+        let one = try body.backward(dy, step: nil, keeping: true, into: nil, pass)
+        return try skip.backward(dy, step: nil, keeping: false, into: one, pass)
     }
 
     func planBackward(_ plan: inout GradientPlan) {

@@ -1,3 +1,4 @@
+package import Kernels
 package import Layers
 package import Tensors
 
@@ -153,6 +154,11 @@ package struct NetworkDescription: Sendable {
             }
         }
         return walk(layers, input).map { (kind: $0.0, operations: $0.1) }
+    }
+
+    /// Its convolutions, in order, those within other layers too.
+    package var convolutions: [Convolution2D] {
+        places.compactMap { ($0.node.layer as? Convolution)?.convolution(of: $0.input) }
     }
 
     /// Layers that look at the whole batch.

@@ -26,8 +26,15 @@ package struct CounterRandom: Sendable {
     /// 64 random bits for counter `index`.
     @inlinable
     package func bits(_ index: UInt64) -> UInt64 {
-        Self.mix(key &+ (index &+ 1) &* 0x9E37_79B9_7F4A_7C15)
+        Self.mix(counter(index))
     }
+
+    /// What is mixed into number `index`; from a number to the next it grows by `counterStep`.
+    @inlinable
+    package func counter(_ index: UInt64) -> UInt64 { key &+ (index &+ 1) &* Self.counterStep }
+
+    @inlinable
+    package static var counterStep: UInt64 { 0x9E37_79B9_7F4A_7C15 }
 
     /// A generator that walks this stream from its start, for sequential use.
     package func generator() -> SequentialRandom { SequentialRandom(stream: self) }

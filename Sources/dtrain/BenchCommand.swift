@@ -114,9 +114,12 @@ struct BenchStep: ParsableCommand {
         discussion: """
             EXAMPLE
               dtrain bench step --threads 2
+              dtrain bench step --preset dtrain-hand --forward --batch-size 1
             """)
 
     @OptionGroup var network: BenchNetworkOptions
+    @Flag(help: "The forward pass of evaluation alone, of a preset of crops.")
+    var forward = false
     @OptionGroup var options: BenchOptions
 
     func run() throws {
@@ -125,9 +128,12 @@ struct BenchStep: ParsableCommand {
                 let report = try NetworkStepBenchmark(
                     network: architecture.description(), name: network.preset.rawValue, batch: network.samples,
                     threads: options.resolvedThreads, repeats: options.repeats,
-                    optimizer: RunConfiguration(preset: network.preset).optimizer
+                    optimizer: RunConfiguration(preset: network.preset).optimizer, isForward: forward
                 ).run()
                 return options.show(report, total: report.rows.reduce(0) { $0 + $1.seconds })
+            }
+            guard !forward else {
+                throw TrainingFailure("--forward is of presets of crops, not of \(network.preset.rawValue); hint: --preset dtrain-hand")
             }
             let report = try StepBenchmark(
                 network: network.network, preset: network.preset.rawValue, batch: network.samples,
@@ -159,10 +165,12 @@ struct BenchGemm: ParsableCommand {
 
 struct BenchKernels: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "kernels", abstract: "Each kernel by itself: products, Adam, convolution.",
+        commandName: "kernels",
+        abstract: "Each kernel by itself: products, Adam, convolution; of presets of crops each shape of convolution.",
         discussion: """
             EXAMPLE
               dtrain bench kernels --preset shallow
+              dtrain bench kernels --preset dense
             """)
 
     @OptionGroup var network: BenchNetworkOptions
@@ -170,6 +178,13 @@ struct BenchKernels: ParsableCommand {
 
     func run() throws {
         try measured {
+            if let architecture = network.preset.architecture {
+                return options.show(
+                    try ConvolutionBenchmark(
+                        network: architecture.description(), name: network.preset.rawValue, batch: network.samples,
+                        threads: options.resolvedThreads, repeats: options.repeats
+                    ).run())
+            }
             options.show(
                 try network.kernelBenchmark(options).kernels())
         }

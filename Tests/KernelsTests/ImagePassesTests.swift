@@ -1,4 +1,5 @@
 import Kernels
+import Tensors
 import Testing
 import TestOracle
 
@@ -15,9 +16,11 @@ struct ImagePassesTests {
 
     private func dot(_ a: [Double], _ b: [Double]) -> Double { zip(a, b).reduce(0) { $0 + $1.0 * $1.1 } }
 
-    @Test("max pooling and its gradient are the oracle's, ties included", arguments: pools)
-    func maximum(sizes: [Int]) {
-        let pool = Pooling(height: sizes[0], width: sizes[1], channels: sizes[2], window: sizes[3])
+    static let sets = InstructionSet.allCases.filter(\.isAvailable)
+
+    @Test("max pooling and its gradient are the oracle's, ties included", arguments: pools, sets)
+    func maximum(sizes: [Int], set: InstructionSet) {
+        let pool = Pooling(height: sizes[0], width: sizes[1], channels: sizes[2], window: sizes[3], instructionSet: set)
         var values = TestValues(seed: 81)
         // Few values, so that many windows have several largest ones.
         let x = values.dyadic(pool.inputCount, bound: 2)
@@ -42,9 +45,9 @@ struct ImagePassesTests {
         }
     }
 
-    @Test("a NaN wins its window, at any place and number of channels", arguments: [1, 8, 11])
-    func notANumber(channels: Int) {
-        let pool = Pooling(height: 2, width: 2, channels: channels, window: 2)
+    @Test("a NaN wins its window, at any place and number of channels", arguments: [1, 8, 27], sets)
+    func notANumber(channels: Int, set: InstructionSet) {
+        let pool = Pooling(height: 2, width: 2, channels: channels, window: 2, instructionSet: set)
         for place in 0..<4 {
             var x = [Float](repeating: 3, count: pool.inputCount)
             for c in 0..<channels { x[place * channels + c] = .nan }
@@ -174,7 +177,12 @@ struct ImagePassesTests {
             if rectifying == .result { y = zip(y, summand).map { $0 + $1 } }
             return rectifying == .none ? y : Layers.rectifier(y)
         }
-        let result = normalize(x, gamma, beta, gradient, summand, rectifying, epsilon: epsilon)
+        let result = normalize(x, gamma, beta, gradient, summand, rectifying, epsilon: epsilon, .best)
+        for set in Self.sets {
+            let other = normalize(x, gamma, beta, gradient, summand, rectifying, epsilon: epsilon, set)
+            #expect(other.y == result.y && other.dx == result.dx && other.sums == result.sums, "the same bits in each set")
+            #expect(rectifying != .result || other.masked == result.masked)
+        }
         let scale = 16 * (1 + Double(rows).squareRoot())
         #expect(mismatch(result.y, forward(x, gamma, beta, summand), tolerance: scale * Self.ulp) == nil)
         let dx = centralDifferences(at: x) { dot(forward($0, gamma, beta, summand), gradient) }
@@ -190,9 +198,9 @@ struct ImagePassesTests {
 
     private func normalize(
         _ x: [Double], _ gamma: [Double], _ beta: [Double], _ gradient: [Double], _ summand: [Double],
-        _ rectifying: Rectifying, epsilon: Double
+        _ rectifying: Rectifying, epsilon: Double, _ set: InstructionSet
     ) -> (y: [Float], dx: [Float], sums: [Double], masked: [Float]) {
-        let normalization = BatchNormalization(channels: gamma.count)
+        let normalization = BatchNormalization(channels: gamma.count, instructionSet: set)
         let (rows, channels) = (x.count / gamma.count, gamma.count)
         let (xs, dys, summands) = (GuardedBuffer(x), GuardedBuffer(gradient), GuardedBuffer(summand))
         let (gammas, betas) = (GuardedBuffer(gamma), GuardedBuffer(beta))
@@ -239,6 +247,58 @@ struct ImagePassesTests {
         for buffer in [xs, dys, summands, y, dx, masked] + vectors { #expect(buffer.isIntact) }
         #expect(partials.isIntact && totals.isIntact)
         return (y.values, dx.values, totals.values, masked.values)
+    }
+
+    @Test("a normalised part of a whole has the bits that it has alone, and its gradient too", arguments: sets)
+    func normalizedPart(set: InstructionSet) {
+        let (rows, channels, all, first) = (19, 27, 40, 5)
+        let normalization = BatchNormalization(channels: channels, instructionSet: set)
+        var values = TestValues(seed: 87)
+        let (x, dy) = (GuardedBuffer(values.uniform(rows * channels)), values.uniform(rows * channels))
+        let vectors = (0..<5).map { _ in GuardedBuffer(values.uniform(channels)) }
+        let (scale, shift, mean, inverse, slope) = (
+            vectors[0].start, vectors[1].start, vectors[2].start, vectors[3].start, vectors[4].start
+        )
+        func spread(_ part: [Double]) -> [Double] {
+            (0..<rows * all).map { (first..<first + channels).contains($0 % all) ? part[$0 / all * channels + $0 % all - first] : 7 }
+        }
+        let (alone, among) = (GuardedBuffer(dy), GuardedBuffer(spread(dy)))
+        let (y, whole) = (GuardedBuffer<Float>(overwriting: dy.count), GuardedBuffer(spread(dy)))
+        normalization.normalize(x: x.start, scale: scale, shift: shift, rectified: true, y: y.start, rows: 3..<rows)
+        normalization.normalize(
+            x: x.start, scale: scale, shift: shift, rectified: true, y: whole.start + first, step: all, rows: 3..<rows)
+        for row in 3..<rows {
+            for c in 0..<channels { #expect(whole.values[row * all + first + c] == y.values[row * channels + c]) }
+        }
+        #expect((0..<rows * all).allSatisfy { (first..<first + channels).contains($0 % all) || whole.values[$0] == 7 })
+        let results = [(alone, 0, nil), (among, first, all)].map { buffer, first, step -> ([Double], [Float]) in
+            let sums = GuardedBuffer<Double>([Double](repeating: .nan, count: 2 * channels), outside: 1)
+            let dx = GuardedBuffer<Float>(overwriting: dy.count)
+            let mask = BatchNormalization.Mask.recomputed(scale: scale, shift: shift)
+            normalization.gradientSums(
+                x: x.start, dy: buffer.start + first, step: step, mask: mask, mean: mean, inverse: inverse, rows: 0..<rows,
+                partial: sums.start)
+            normalization.inputGradient(
+                x: x.start, dy: buffer.start + first, step: step, mask: mask, scale: scale, slope: slope, offset: shift,
+                dx: dx.start, rows: 0..<rows)
+            #expect(sums.isIntact && dx.isIntact)
+            return (sums.values, dx.values)
+        }
+        #expect(results[0] == results[1])
+        #expect(y.isIntact && whole.isIntact && among.isIntact)
+    }
+
+    @Test("dropout takes the halves of a stream's numbers in order, whatever the count", arguments: [1, 2, 15, 16, 17, 33], sets)
+    func dropout(count: Int, set: InstructionSet) {
+        let random = CounterRandom(seed: 3, stream: 4)
+        let x = (0..<count).map { Double($0) + 1 }
+        let (xs, y) = (GuardedBuffer(x), GuardedBuffer<Float>(overwriting: count))
+        DropoutMask(random: random, rate: 0.4, instructionSet: set).apply(xs.start, y: y.start, count: count, first: 9, factor: 0.5)
+        for index in 0..<count {
+            let half = index % 2 == 0 ? random.bits(9 + UInt64(index / 2)) & 0xFFFF_FFFF : random.bits(9 + UInt64(index / 2)) >> 32
+            #expect(y.values[index] == (Double(half) < (0.4 * 0x1p32).rounded(.down) ? 0 : Float(x[index]) * 0.5))
+        }
+        #expect(y.isIntact)
     }
 
     @Test("elementwise passes follow their formulas, NaN kept")

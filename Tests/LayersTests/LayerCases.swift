@@ -69,6 +69,51 @@ struct LayerCase: Sendable, CustomTestStringConvertible {
         .init("joint graph", (3, 4, 3 + 5), ulps: 256, graph(3, [0, 1, 1, 2])),
     ]
 
+    /// A convolution without bias, and batch normalisation.
+    private static func normalized(_ channels: Int, kernel: Int, stride: Int = 1, rectified: Bool = true) -> [LayerNode] {
+        [
+            LayerNode(Convolution(channels, kernel: kernel, stride: stride, bias: false)),
+            LayerNode(BatchNormalization(rectified: rectified)),
+        ]
+    }
+
+    /// 1x1, 3x3, 1x1, each normalised; + x or a normalised 1x1; ReLU.
+    private static func bottleneck(_ inputs: Int, _ inside: Int, _ outputs: Int) -> [LayerNode] {
+        let body = normalized(inside, kernel: 1) + normalized(inside, kernel: 3) + normalized(outputs, kernel: 1, rectified: false)
+        let skip = inputs == outputs ? [] : normalized(outputs, kernel: 1, rectified: false)
+        return [LayerNode(Residual(body, skip: skip)), LayerNode(Activation(.relu))]
+    }
+
+    /// What is done on the way of another layer: statistics, normalisation, sums, ReLU, and parts of a whole.
+    static let fused: [LayerCase] = [
+        .init("bottlenecks", (4, 5, 8), ulps: 2048, bottleneck(8, 8, 8) + bottleneck(8, 3, 11)),
+        .init("a bottleneck by Winograd's way", (6, 7, 16), samples: 2, ulps: 8192, bottleneck(16, 16, 16)),
+        .init(
+            "normalised, then with strides and larger kernels", (7, 6, 2), ulps: 2048,
+            normalized(8, kernel: 5, stride: 2) + normalized(5, kernel: 3, rectified: false) + normalized(4, kernel: 1, stride: 2)),
+        .init(
+            "a residual of one normalised convolution", (3, 4, 8), ulps: 1024,
+            [LayerNode(Convolution(8, kernel: 1))] + [
+                LayerNode(Residual(normalized(8, kernel: 1, rectified: false))), LayerNode(Activation(.relu)),
+                LayerNode(Residual(normalized(8, kernel: 1))), LayerNode(Residual([LayerNode(Convolution(8, kernel: 3))])),
+                LayerNode(Activation(.relu)),
+            ]),
+        .init(
+            "parts of a whole", (3, 3, 9), ulps: 2048,
+            [
+                LayerNode(
+                    Branches([
+                        normalized(8, kernel: 1), [LayerNode(Channels(2..<5))],
+                        [LayerNode(Channels(1..<9))] + normalized(3, kernel: 1, rectified: false), [], [LayerNode(graph(2, [0, 1]))],
+                        [LayerNode(Channels(0..<3)), LayerNode(Convolution(2, kernel: 3)), LayerNode(Activation(.relu))],
+                    ])),
+                LayerNode(Convolution(2, kernel: 1)),
+            ]),
+        .init(
+            "normalised branches, added", (3, 3, 8), ulps: 1024,
+            [LayerNode(Branches([normalized(8, kernel: 1), [], normalized(8, kernel: 1, rectified: false)], join: .add))]),
+    ]
+
     /// What shares buffers, writes in place, and nests.
     static let nested: [LayerCase] = [
         .init(
@@ -178,7 +223,7 @@ struct LayerCase: Sendable, CustomTestStringConvertible {
             ]),
     ]
 
-    static let all = layers + nested
+    static let all = layers + nested + fused
 
     // MARK: Values
 

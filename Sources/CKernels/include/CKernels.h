@@ -1,6 +1,6 @@
 #pragma once
 
-// The register blocks of the convolutions, in C for one reason: each is compiled for AVX2 and again for AVX-512 within one
+// The register blocks of the convolutions and the passes beside them, in C for one reason: each is compiled for AVX2 and again for AVX-512 within one
 // program, which Swift cannot do (its -march holds for a module), and each comes in tens of block sizes, which Swift would
 // have to spell out. Vectors are the compiler's own: other processors compile the first set for what they have.
 
@@ -65,10 +65,62 @@ void dtrain_winograd_output_4(const dtrain_winograd *work);
 void dtrain_winograd_gradient_3(const dtrain_winograd *work);
 void dtrain_winograd_gradient_4(const dtrain_winograd *work);
 // u = G g G^T of `count` kernels: g's nine taps `tapStep` floats apart, read backwards where `turned`; kernels `step` apart.
-void dtrain_winograd_weights(int m, const float *w, long tapStep, long step, int turned, int count, float *u, long place);
+// `count` is a multiple of 8.
+void dtrain_winograd_weights_3(int m, const float *w, long tapStep, long step, int turned, int count, float *u, long place);
+void dtrain_winograd_weights_4(int m, const float *w, long tapStep, long step, int turned, int count, float *u, long place);
 // result (9, kernels) = G^T u G of `channels` kernels, a multiple of 8; u is in `tiles` (n², kernels).
 void dtrain_winograd_weights_back_3(const dtrain_winograd *work);
 void dtrain_winograd_weights_back_4(const dtrain_winograd *work);
+
+// Batch normalisation's passes over `rows` rows of `channels` floats, side by side but for dy and the y of a forward pass; BatchNormalization.swift has the formulas.
+typedef struct {
+    const float *x, *dy;
+    const float *scale, *shift, *mean, *inverse, *slope, *offset; // (channels)
+    const float *summand; // (rows, channels), added before y is rectified, or null
+    const float *result;  // (rows, channels), for mask 2
+    float *y;             // what is written: y or dx
+    float *masked;        // where the masked dy is written, or null
+    double *sums;         // (2, channels), overwritten
+    long rows, channels;
+    long dyStep, yStep;   // floats from a row to the next
+    int rectifies;
+    int mask; // dy passes: 0 everywhere; 1 where scale x + shift > 0 or NaN; 2 where `result` is
+} dtrain_normalization;
+
+// sums of x and of x².
+void dtrain_normalization_statistics_3(const dtrain_normalization *work);
+void dtrain_normalization_statistics_4(const dtrain_normalization *work);
+// sums of dy and of dy (x - mean) inverse.
+void dtrain_normalization_gradient_sums_3(const dtrain_normalization *work);
+void dtrain_normalization_gradient_sums_4(const dtrain_normalization *work);
+// y = scale x + shift + summand.
+void dtrain_normalize_3(const dtrain_normalization *work);
+void dtrain_normalize_4(const dtrain_normalization *work);
+// dx = scale dy + slope x + offset.
+void dtrain_normalization_input_gradient_3(const dtrain_normalization *work);
+void dtrain_normalization_input_gradient_4(const dtrain_normalization *work);
+
+// A row of `columns` windows of max pooling, of rows of x `rowStep` floats apart.
+typedef struct {
+    const float *x, *dy;
+    float *y, *dx;
+    unsigned char *winners; // (columns, channels): row x window + column
+    long rowStep, channels, columns;
+    int window, rectifies;
+} dtrain_pooling;
+
+void dtrain_max_pool_3(const dtrain_pooling *work);
+void dtrain_max_pool_4(const dtrain_pooling *work);
+// dx of all of the windows' places, zeros but for winners; where it was rectified, y tells which give none.
+void dtrain_max_unpool_3(const dtrain_pooling *work);
+void dtrain_max_unpool_4(const dtrain_pooling *work);
+
+// y[i] = x[i] factor, or 0 where 32 bits of a random number are below limit: number i / 2, its low half first. The numbers are
+// SplitMix64's of key, key + step, ...
+void dtrain_dropout_3(
+    const float *x, float *y, long count, unsigned long long key, unsigned long long step, unsigned limit, float factor);
+void dtrain_dropout_4(
+    const float *x, float *y, long count, unsigned long long key, unsigned long long step, unsigned limit, float factor);
 
 // Whether this processor has the fourth set's instructions.
 int dtrain_has_set_4(void);

@@ -20,7 +20,7 @@ extension Convolution2D {
             let inputs = inputChannels * item / packItems..<inputChannels * (item + 1) / packItems
             return winograd.pack(
                 weights, tapStep: inputChannels * outputChannels, inputStep: outputChannels, outputStep: 1, turned: false,
-                inputs: inputs, into: packed)
+                inputs: inputs, into: packed, set: instructionSet)
         }
         let first = item * inputChannels
         direct.pack(
@@ -30,23 +30,32 @@ extension Convolution2D {
 
     /// y = conv(x) + bias, for a block of rows of y.
     /// - Parameters:
-    ///   - x: the sample's (H, W, C). packed: from `packForward`. bias: (O), or nil for none.
+    ///   - x: the sample's (H, W, C). normalization: what is done to it on the way.
+    ///   - step: of a 1x1 convolution of stride 1, floats from a position of x to the next; nil: C.
+    ///   - packed: from `packForward`. bias: (O), or nil for none.
     ///   - rectified: y = max(0, y); NaN stays.
     ///   - y: the sample's (H', W', O): the item's rows are overwritten.
     ///   - scratch: `scratchCount` floats of this thread.
     package func forward(
-        x: UnsafePointer<Float>, packed: UnsafePointer<Float>, bias: UnsafePointer<Float>?, rectified: Bool = false,
+        x: UnsafePointer<Float>, normalization: InputNormalization? = nil, step: Int? = nil, packed: UnsafePointer<Float>,
+        bias: UnsafePointer<Float>?, rectified: Bool = false,
         y: UnsafeMutablePointer<Float>, item: Int, scratch: UnsafeMutablePointer<Float>
     ) {
         if let winograd {
             return winograd.run(
-                x: x, packed: packed, bias: bias, rectified: rectified, accumulating: false, y: y, item: item, scratch: scratch,
-                set: instructionSet)
+                x: x, normalization: normalization, packed: packed, bias: bias, rectified: rectified, accumulating: false, y: y,
+                item: item, scratch: scratch, set: instructionSet)
         }
         let rows = item * forwardRows..<min(outputHeight, (item + 1) * forwardRows)
         direct.run(
-            x: x, packed: packed, bias: bias, rectified: rectified, accumulating: false, y: y, rows: rows, scratch: scratch,
-            set: instructionSet)
+            x: x, normalization: normalization, pixelStep: step, packed: packed, bias: bias, rectified: rectified,
+            accumulating: false, y: y, rows: rows, scratch: scratch, set: instructionSet)
+    }
+
+    /// Positions of y that an item of `forward` makes.
+    package func positions(ofForwardItem item: Int) -> Range<Int> {
+        let rows = winograd.map { $0.itemTileRows * $0.size } ?? forwardRows
+        return min(outputHeight, item * rows) * outputWidth..<min(outputHeight, (item + 1) * rows) * outputWidth
     }
 
     // MARK: Input gradient
@@ -58,13 +67,19 @@ extension Convolution2D {
         inputWinograd?.items ?? ((height + stride - 1) / stride + inputRows - 1) / inputRows
     }
 
+    /// Positions of x whose gradient an item makes, with stride 1.
+    package func positions(ofInputItem item: Int) -> Range<Int> {
+        let rows = inputWinograd.map { $0.itemTileRows * $0.size } ?? inputRows
+        return min(height, item * rows) * width..<min(height, (item + 1) * rows) * width
+    }
+
     /// Packs an item of the weights for `inputGradient`: transposed, and the kernel turned round.
     package func packBackward(_ weights: UnsafePointer<Float>, into packed: UnsafeMutablePointer<Float>, item: Int) {
         if let inputWinograd {
             let inputs = outputChannels * item / packItems..<outputChannels * (item + 1) / packItems
             return inputWinograd.pack(
                 weights, tapStep: inputChannels * outputChannels, inputStep: 1, outputStep: outputChannels, turned: true,
-                inputs: inputs, into: packed)
+                inputs: inputs, into: packed, set: instructionSet)
         }
         let (k, l) = (item / kernel, item % kernel)
         let index = k % stride * stride + l % stride

@@ -17,35 +17,58 @@ extension Convolution2D {
 
     /// One lane's part of the gradients of weights and bias: the sum over its blocks of rows, in order.
     /// - Parameters:
-    ///   - x: (samples, H, W, C). dy: (samples, H', W', O).
+    ///   - x: (samples, H, W, C). normalization, step: as of `forward`. dy: (samples, H', W', O).
     ///   - partial: `partialCount` floats of this lane, overwritten: weights, then bias.
     ///   - withBias: false leaves the bias's part as it is.
     ///   - scratch: `scratchCount` floats of this thread.
     package func weightGradient(
-        x: UnsafePointer<Float>, dy: UnsafePointer<Float>, samples: Int, lane: Int, partial: UnsafeMutablePointer<Float>,
+        x: UnsafePointer<Float>, normalization: InputNormalization? = nil, step: Int? = nil, dy: UnsafePointer<Float>, samples: Int, lane: Int,
+        partial: UnsafeMutablePointer<Float>,
         withBias: Bool = true, scratch: UnsafeMutablePointer<Float>
     ) {
+        guard let winograd, winograd.gradientLanes(samples: samples) > 0 else {
+            return directWeightGradient(
+                x: x, normalization: normalization, step: step, samples: samples, lane: lane, partial: partial, withBias: withBias,
+                scratch: scratch
+            ) { sample, _ in dy + sample &* outputCount }
+        }
         partial.update(repeating: 0, count: withBias ? partialCount : weightCount)
         let lanes = weightGradientLanes(samples: samples)
         func units(_ total: Int) -> Range<Int> { total * lane / lanes..<total * (lane + 1) / lanes }
+        winograd.weightGradient(
+            x: x, normalization: normalization, dy: dy, units: units(samples * winograd.gradientUnits), gradient: partial, scratch: scratch,
+            set: instructionSet)
+        if withBias { biasGradient(dy: dy, units: units(samples * gradientBlocks), bias: partial + weightCount) }
+    }
+
+    /// The same, with a product for each term, where dy is asked for sample by sample.
+    /// - Parameters:
+    ///   - scratch: as of `weightGradient`; free for whoever gives dy, while it is asked.
+    ///   - dy: gives a sample's (H', W', O), which stays as it is until the next is asked for. `isWhole`: the sample begins in this
+    ///     lane; it may end in the next, which then asks for it again.
+    /// - Precondition: `isDirect`, or Winograd's way takes no lanes.
+    package func directWeightGradient(
+        x: UnsafePointer<Float>, normalization: InputNormalization? = nil, step: Int? = nil, samples: Int, lane: Int,
+        partial: UnsafeMutablePointer<Float>, withBias: Bool,
+        scratch: UnsafeMutablePointer<Float>, dy: (_ sample: Int, _ isWhole: Bool) -> UnsafePointer<Float>
+    ) {
+        partial.update(repeating: 0, count: withBias ? partialCount : weightCount)
+        let lanes = weightGradientLanes(samples: samples)
+        let total = samples * gradientBlocks
         let bias = withBias ? partial + weightCount : nil
-        if let winograd, winograd.gradientLanes(samples: samples) > 0 {
-            winograd.weightGradient(
-                x: x, dy: dy, units: units(samples * winograd.gradientUnits), gradient: partial, scratch: scratch,
-                set: instructionSet)
-            if let bias { biasGradient(dy: dy, units: units(samples * gradientBlocks), bias: bias) }
-            return
-        }
-        let units = units(samples * gradientBlocks)
-        for unit in units {
+        var (current, gradient) = (-1, x)
+        for unit in total * lane / lanes..<total * (lane + 1) / lanes {
             let (sample, block) = (unit / gradientBlocks, unit % gradientBlocks)
+            if sample != current { (current, gradient) = (sample, dy(sample, block == 0)) }
             let rows = block * gradientRows..<min(outputHeight, (block + 1) * gradientRows)
-            let view = direct.view(x + sample * inputCount, rows: rows, scratch: scratch)
-            var work = gradientWork(dy: dy, sample: sample, rows: rows, bias: bias)
+            let view = direct.view(
+                x + sample * height * width * (step ?? inputChannels), normalization, pixelStep: step, rows: rows,
+                scratch: scratch)
+            var work = gradientWork(dy: gradient, rows: rows, bias: bias)
             work.x = view.start
             work.xRow = view.rowStep * stride
             work.xTap = view.rowStep
-            work.xStep = stride * inputChannels
+            work.xStep = stride * (step ?? inputChannels)
             work.taps = kernel
             work.run = kernel * inputChannels
             work.g = partial
@@ -61,17 +84,18 @@ extension Convolution2D {
         for unit in units {
             let (sample, block) = (unit / gradientBlocks, unit % gradientBlocks)
             var work = gradientWork(
-                dy: dy, sample: sample, rows: block * gradientRows..<min(outputHeight, (block + 1) * gradientRows), bias: bias)
+                dy: dy + sample * outputCount, rows: block * gradientRows..<min(outputHeight, (block + 1) * gradientRows),
+                bias: bias)
             work.x = dy
             run(&work)
         }
     }
 
     private func gradientWork(
-        dy: UnsafePointer<Float>, sample: Int, rows: Range<Int>, bias: UnsafeMutablePointer<Float>?
+        dy: UnsafePointer<Float>, rows: Range<Int>, bias: UnsafeMutablePointer<Float>?
     ) -> dtrain_convolution_gradient {
         var work = dtrain_convolution_gradient()
-        work.dy = dy + (sample * outputCount + rows.lowerBound * outputWidth * outputChannels)
+        work.dy = dy + rows.lowerBound * outputWidth * outputChannels
         work.dyStep = outputChannels
         work.dyRow = outputWidth * outputChannels
         work.rows = rows.count

@@ -83,6 +83,7 @@ package struct Convolution2D: Sendable, Equatable {
 
     /// Whether a pass takes Winograd's way, which rounds more coarsely.
     package var usesWinograd: Bool { winograd != nil || inputWinograd != nil }
+    package var isDirect: Bool { !usesWinograd }
     /// Rows and columns of zeros on each side.
     package var border: Int { padding == .same ? kernel / 2 : 0 }
     /// Floats of a sample's x.

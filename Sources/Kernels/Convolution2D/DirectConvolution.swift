@@ -81,19 +81,28 @@ struct DirectConvolution: Sendable, Equatable {
         let rowStep: Int
     }
 
-    /// What `range` of the result's rows reads: the image itself where nothing outside it is read, else a copy with the zeros in
-    /// `scratch`.
-    func view(_ x: UnsafePointer<Float>, rows range: Range<Int>, scratch: UnsafeMutablePointer<Float>) -> View {
-        view(
-            x, firstRow: range.lowerBound * stride - top, rows: readRows(range.count), columns: readColumns, scratch: scratch)
+    /// What `range` of the result's rows reads: the image itself where nothing outside it is read and nothing is done to it, else
+    /// a copy with the zeros in `scratch`.
+    func view(
+        _ x: UnsafePointer<Float>, _ normalization: InputNormalization?, pixelStep: Int? = nil, rows range: Range<Int>,
+        scratch: UnsafeMutablePointer<Float>
+    ) -> View {
+        if let pixelStep {
+            precondition(kernelHeight * kernelWidth * stride == 1 && normalization == nil, "only plain products read so")
+            return View(start: x + range.lowerBound * width * pixelStep, rowStep: width * pixelStep)
+        }
+        return view(
+            x, normalization, firstRow: range.lowerBound * stride - top, rows: readRows(range.count), columns: readColumns,
+            scratch: scratch)
     }
 
     /// Rows of the image as of `firstRow`, which may be negative, and columns as of -left; either may reach beyond its end.
     func view(
-        _ x: UnsafePointer<Float>, firstRow: Int, rows count: Int, columns: Int, scratch: UnsafeMutablePointer<Float>
+        _ x: UnsafePointer<Float>, _ normalization: InputNormalization?, firstRow: Int, rows count: Int, columns: Int,
+        scratch: UnsafeMutablePointer<Float>
     ) -> View {
         let rowLength = width * inputs
-        if left == 0 && columns <= width && firstRow >= 0 && firstRow + count <= height {
+        if normalization == nil && left == 0 && columns <= width && firstRow >= 0 && firstRow + count <= height {
             return View(start: x + firstRow * rowLength, rowStep: rowLength)
         }
         let targetLength = columns * inputs
@@ -105,7 +114,11 @@ struct DirectConvolution: Sendable, Equatable {
                 target.update(repeating: 0, count: targetLength)
             } else {
                 target.update(repeating: 0, count: margin)
-                (target + margin).update(from: x + row * rowLength, count: copied)
+                if let normalization {
+                    normalization.apply(x + row * rowLength, y: target + margin, positions: copied / inputs)
+                } else {
+                    (target + margin).update(from: x + row * rowLength, count: copied)
+                }
                 (target + margin + copied).update(repeating: 0, count: targetLength - margin - copied)
             }
             target += targetLength
@@ -115,13 +128,14 @@ struct DirectConvolution: Sendable, Equatable {
 
     /// Some rows of the result.
     func run(
-        x: UnsafePointer<Float>, packed: UnsafePointer<Float>, bias: UnsafePointer<Float>?, rectified: Bool, accumulating: Bool,
+        x: UnsafePointer<Float>, normalization: InputNormalization? = nil, pixelStep: Int? = nil, packed: UnsafePointer<Float>,
+        bias: UnsafePointer<Float>?, rectified: Bool, accumulating: Bool,
         y: UnsafeMutablePointer<Float>, rows range: Range<Int>, scratch: UnsafeMutablePointer<Float>, set: InstructionSet
     ) {
         guard !range.isEmpty, columns > 0 else { return }
         var work = dtrain_convolution_rows()
         if depth > 0 {
-            let view = view(x, rows: range, scratch: scratch)
+            let view = view(x, normalization, pixelStep: pixelStep, rows: range, scratch: scratch)
             work.x = view.start
             work.xRow = view.rowStep * stride
             work.xTap = view.rowStep
@@ -130,7 +144,7 @@ struct DirectConvolution: Sendable, Equatable {
         } else {
             (work.x, work.taps) = (x, 0)
         }
-        work.xStep = stride * inputs
+        work.xStep = stride * (pixelStep ?? inputs)
         work.yStep = step
         work.yRow = rowStep
         work.rows = range.count

@@ -32,7 +32,8 @@ extension WinogradConvolution {
     /// - Parameters:
     ///   - x: (samples, H, W, C). dy: (samples, H', W', O). gradient: (3, 3, C, O), overwritten.
     func weightGradient(
-        x: UnsafePointer<Float>, dy: UnsafePointer<Float>, units: Range<Int>, gradient: UnsafeMutablePointer<Float>,
+        x: UnsafePointer<Float>, normalization: InputNormalization?, dy: UnsafePointer<Float>, units: Range<Int>,
+        gradient: UnsafeMutablePointer<Float>,
         scratch: UnsafeMutablePointer<Float>, set: InstructionSet
     ) {
         let (inputs, outputs) = (direct.inputs, direct.outputs)
@@ -47,7 +48,7 @@ extension WinogradConvolution {
             let (sample, block) = (unit / gradientUnits, unit % gradientUnits)
             let rows = block * unitTileRows..<min(tileRows, (block + 1) * unitTileRows)
             transformInput(
-                x + sample * direct.height * direct.width * inputs, tileRows: rows, tiles: inputTiles + tiles * inputs,
+                x + sample * direct.height * direct.width * inputs, normalization, tileRows: rows, tiles: inputTiles + tiles * inputs,
                 placeStep: inputStep, scratch: scratch, set: set)
             transformGradient(
                 dy + sample * direct.rows * direct.columns * outputs, tileRows: rows, tiles: outputTiles + tiles * outputs,

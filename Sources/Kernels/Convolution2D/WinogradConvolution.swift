@@ -42,7 +42,9 @@ struct WinogradConvolution: Sendable, Equatable {
             top: 0, left: 0, rows: 1, columns: 1, offset: 0, step: direct.outputs, rowStep: 0)
     }
     /// Floats of the packed weights: (places, strips, inputs, width of the strip).
-    var packedCount: Int { places * placeProduct.packedCount }
+    var packedCount: Int { places * packedStep }
+    /// Floats from a place's packed weights to the next's: no power of two either.
+    private var packedStep: Int { placeProduct.packedCount + 16 }
 
     /// Floats between places of `tiles` tiles: not a power of two, whose places would share few lines of the level-1 cache.
     func placeStep(tiles: Int, channels: Int) -> Int { tiles * channels + 16 }
@@ -62,19 +64,25 @@ struct WinogradConvolution: Sendable, Equatable {
     ///   - turned: reads the taps backwards.
     func pack(
         _ weights: UnsafePointer<Float>, tapStep: Int, inputStep: Int, outputStep: Int, turned: Bool, inputs: Range<Int>,
-        into packed: UnsafeMutablePointer<Float>
+        into packed: UnsafeMutablePointer<Float>, set: InstructionSet
     ) {
-        let place = placeProduct.packedCount
+        let place = packedStep
         var (start, strip) = (0, packed)
         while start < direct.outputs {
             let width = DirectConvolution.stripWidth(at: start, of: direct.outputs)
             let count = min(width, direct.outputs - start)
             for input in inputs {
                 let target = strip + input * width
-                dtrain_winograd_weights(
-                    Int32(size), weights + input * inputStep + start * outputStep, tapStep, outputStep, turned ? 1 : 0,
-                    Int32(count), target, place)
-                for index in 0..<places {
+                let source = weights + input * inputStep + start * outputStep
+                switch set {
+                case .v3:
+                    dtrain_winograd_weights_3(
+                        Int32(size), source, tapStep, outputStep, turned ? 1 : 0, Int32(count), target, place)
+                case .v4:
+                    dtrain_winograd_weights_4(
+                        Int32(size), source, tapStep, outputStep, turned ? 1 : 0, Int32(count), target, place)
+                }
+                for index in 0..<places where count < width {
                     (target + index * place + count).update(repeating: 0, count: width - count)
                 }
             }
@@ -85,11 +93,12 @@ struct WinogradConvolution: Sendable, Equatable {
 
     /// The transformed tiles of some rows of tiles, into (places, tiles, inputs).
     func transformInput(
-        _ x: UnsafePointer<Float>, tileRows rows: Range<Int>, tiles: UnsafeMutablePointer<Float>, placeStep: Int,
+        _ x: UnsafePointer<Float>, _ normalization: InputNormalization?, tileRows rows: Range<Int>,
+        tiles: UnsafeMutablePointer<Float>, placeStep: Int,
         scratch: UnsafeMutablePointer<Float>, set: InstructionSet
     ) {
         let view = direct.view(
-            x, firstRow: rows.lowerBound * size - direct.top, rows: rows.count * size + 2, columns: tileColumns * size + 2,
+            x, normalization, firstRow: rows.lowerBound * size - direct.top, rows: rows.count * size + 2, columns: tileColumns * size + 2,
             scratch: scratch)
         var work = dtrain_winograd()
         work.m = Int32(size)
@@ -108,7 +117,8 @@ struct WinogradConvolution: Sendable, Equatable {
 
     /// One item's rows of the result.
     func run(
-        x: UnsafePointer<Float>, packed: UnsafePointer<Float>, bias: UnsafePointer<Float>?, rectified: Bool, accumulating: Bool,
+        x: UnsafePointer<Float>, normalization: InputNormalization? = nil, packed: UnsafePointer<Float>,
+        bias: UnsafePointer<Float>?, rectified: Bool, accumulating: Bool,
         y: UnsafeMutablePointer<Float>, item: Int, scratch: UnsafeMutablePointer<Float>, set: InstructionSet
     ) {
         let rows = item * itemTileRows..<min(tileRows, (item + 1) * itemTileRows)
@@ -117,7 +127,8 @@ struct WinogradConvolution: Sendable, Equatable {
         let outputStep = placeStep(tiles: tiles, channels: direct.outputs)
         let inputTiles = scratch + viewCount(tileRows: itemTileRows)
         let outputTiles = inputTiles + places * inputStep
-        transformInput(x, tileRows: rows, tiles: inputTiles, placeStep: inputStep, scratch: scratch, set: set)
+        transformInput(
+            x, normalization, tileRows: rows, tiles: inputTiles, placeStep: inputStep, scratch: scratch, set: set)
         multiply(inputTiles, inputStep, packed, into: outputTiles, outputStep, tiles: tiles, set: set)
         var work = dtrain_winograd()
         work.m = Int32(size)
@@ -150,9 +161,8 @@ struct WinogradConvolution: Sendable, Equatable {
         work.columns = tiles
         work.taps = 1
         work.run = direct.inputs
-        var strip = packed
         for place in 0..<places {
-            var start = 0
+            var (start, strip) = (0, packed + place * packedStep)
             work.x = input + place * inputStep
             while start < direct.outputs {
                 let width = DirectConvolution.stripWidth(at: start, of: direct.outputs)

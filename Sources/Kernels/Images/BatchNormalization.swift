@@ -1,3 +1,5 @@
+import CKernels
+
 /// Batch normalisation's passes over rows (rows, C), where a row is a position of a sample:
 ///
 ///     y = gamma · (x - mean) / sqrt(variance + epsilon) + beta = scale · x + shift
@@ -7,8 +9,13 @@
 /// depend on threads. The caller's items are the blocks.
 package struct BatchNormalization: Sendable, Equatable {
     package let channels: Int
+    /// The kernels it runs on; all give the same bits.
+    package let instructionSet: InstructionSet
 
-    package init(channels: Int) { self.channels = channels }
+    package init(channels: Int, instructionSet: InstructionSet = .best) {
+        self.channels = channels
+        self.instructionSet = instructionSet
+    }
 
     /// Rows of a block: 64 KiB of floats, at least 16 rows.
     package var blockRows: Int { max(16, 16_384 / channels) }
@@ -58,47 +65,35 @@ package struct BatchNormalization: Sendable, Equatable {
     /// - Parameters:
     ///   - x: (rows, C), all rows. partial: (2, C) of this block, overwritten.
     package func statistics(x: UnsafePointer<Float>, rows: Range<Int>, partial: UnsafeMutablePointer<Double>) {
-        let start = x + rows.lowerBound &* channels
-        forEachGroup { c in
-            var (sum, squares) = (SIMD8<Double>.zero, SIMD8<Double>.zero)
-            var row = start + c
-            for _ in 0..<rows.count {
-                let value = SIMD8<Double>(UnsafePointer(row).eight(0))
-                sum += value
-                squares.addProduct(value, value)
-                row += channels
-            }
-            store(sum, squares, partial, c)
-        } rest: { c in
-            var (sum, squares) = (0.0, 0.0)
-            for row in 0..<rows.count {
-                let value = Double(start[row &* channels &+ c])
-                sum += value
-                squares.addProduct(value, value)
-            }
-            (partial[c], partial[channels + c]) = (sum, squares)
+        var work = work(x: x, rows: rows)
+        work.sums = partial
+        switch instructionSet {
+        case .v3: dtrain_normalization_statistics_3(&work)
+        case .v4: dtrain_normalization_statistics_4(&work)
         }
     }
 
     /// y = scale · x + shift, plus a summand, rectified if asked for.
     /// - Parameters:
     ///   - x, y: (rows, C), all rows: `rows` of y overwritten; y may be x.
+    ///   - step: floats from a row of y to the next; nil: C.
     ///   - summand: (rows, C), may be y; nil for none.
     package func normalize(
         x: UnsafePointer<Float>, scale: UnsafePointer<Float>, shift: UnsafePointer<Float>,
-        adding summand: UnsafePointer<Float>? = nil, rectified: Bool, y: UnsafeMutablePointer<Float>, rows: Range<Int>
+        adding summand: UnsafePointer<Float>? = nil, rectified: Bool, y: UnsafeMutablePointer<Float>, step: Int? = nil,
+        rows: Range<Int>
     ) {
-        for row in rows {
-            let start = row &* channels
-            forEachGroup { c in
-                var value = shift.eight(c).addingProduct(scale.eight(c), x.eight(start &+ c))
-                if let summand { value += summand.eight(start &+ c) }
-                y.store(rectified ? value.rectified : value, start &+ c)
-            } rest: { c in
-                var value = shift[c].addingProduct(scale[c], x[start &+ c])
-                if let summand { value += summand[start &+ c] }
-                y[start &+ c] = rectified && value <= 0 ? 0 : value
-            }
+        var work = work(x: x, rows: rows)
+        let first = rows.lowerBound &* channels
+        work.scale = scale
+        work.shift = shift
+        work.summand = summand.map { $0 + first }
+        work.rectifies = rectified ? 1 : 0
+        work.yStep = step ?? channels
+        work.y = y + rows.lowerBound &* work.yStep
+        switch instructionSet {
+        case .v3: dtrain_normalize_3(&work)
+        case .v4: dtrain_normalize_4(&work)
         }
     }
 
@@ -112,54 +107,21 @@ package struct BatchNormalization: Sendable, Equatable {
         case result(UnsafePointer<Float>)
     }
 
-    @inline(__always)
-    private func masked(_ gradient: SIMD8<Float>, x: SIMD8<Float>, _ mask: Mask, _ c: Int, _ index: Int) -> SIMD8<Float> {
-        switch mask {
-        case .none: gradient
-        case .recomputed(let scale, let shift): gradient.masked(by: shift.eight(c).addingProduct(scale.eight(c), x))
-        case .result(let y): gradient.masked(by: y.eight(index))
-        }
-    }
-
-    @inline(__always)
-    private func masked(_ gradient: Float, x: Float, _ mask: Mask, _ c: Int, _ index: Int) -> Float {
-        switch mask {
-        case .none: gradient
-        case .recomputed(let scale, let shift): shift[c].addingProduct(scale[c], x) <= 0 ? 0 : gradient
-        case .result(let y): y[index] <= 0 ? 0 : gradient
-        }
-    }
-
     /// A block's sums of dy and of dy · (x - mean) · inverse: the gradients of beta and gamma.
     /// - Parameters:
-    ///   - x, dy: (rows, C), all rows. partial: (2, C) of this block, overwritten.
+    ///   - x, dy: (rows, C), all rows. step: floats from a row of dy to the next; nil: C.
+    ///   - partial: (2, C) of this block, overwritten.
     package func gradientSums(
-        x: UnsafePointer<Float>, dy: UnsafePointer<Float>, mask: Mask, mean: UnsafePointer<Float>,
+        x: UnsafePointer<Float>, dy: UnsafePointer<Float>, step: Int? = nil, mask: Mask, mean: UnsafePointer<Float>,
         inverse: UnsafePointer<Float>, rows: Range<Int>, partial: UnsafeMutablePointer<Double>
     ) {
-        let first = rows.lowerBound &* channels
-        forEachGroup { c in
-            var (sum, products) = (SIMD8<Double>.zero, SIMD8<Double>.zero)
-            let (average, factor) = (mean.eight(c), inverse.eight(c))
-            var index = first &+ c
-            for _ in 0..<rows.count {
-                let value = x.eight(index)
-                let gradient = masked(dy.eight(index), x: value, mask, c, index)
-                let wide = SIMD8<Double>(gradient)
-                sum += wide
-                products.addProduct(wide, SIMD8<Double>((value - average) * factor))
-                index &+= channels
-            }
-            store(sum, products, partial, c)
-        } rest: { c in
-            var (sum, products) = (0.0, 0.0)
-            for row in 0..<rows.count {
-                let index = first &+ row &* channels &+ c
-                let gradient = Double(masked(dy[index], x: x[index], mask, c, index))
-                sum += gradient
-                products.addProduct(gradient, Double((x[index] - mean[c]) * inverse[c]))
-            }
-            (partial[c], partial[channels + c]) = (sum, products)
+        var work = work(x: x, rows: rows, dy: dy, step: step, mask: mask)
+        work.mean = mean
+        work.inverse = inverse
+        work.sums = partial
+        switch instructionSet {
+        case .v3: dtrain_normalization_gradient_sums_3(&work)
+        case .v4: dtrain_normalization_gradient_sums_4(&work)
         }
     }
 
@@ -182,46 +144,47 @@ package struct BatchNormalization: Sendable, Equatable {
     /// dx = scale · dy + slope · x + offset, dy masked.
     /// - Parameters:
     ///   - x, dy, dx: (rows, C), all rows: `rows` of dx overwritten; dx may be dy or x.
-    ///   - masked: (rows, C), overwritten with the masked dy, the gradient of what was added to the result; nil for none.
+    ///   - step: floats from a row of dy to the next; nil: C.
+    ///   - scale: that of a recomputed mask, if there is one.
+    ///   - masked: (rows, C), overwritten with the masked dy, the gradient of what was added to the result; nil for none. May
+    ///     be dy, where dx is not.
     package func inputGradient(
-        x: UnsafePointer<Float>, dy: UnsafePointer<Float>, mask: Mask, scale: UnsafePointer<Float>, slope: UnsafePointer<Float>,
-        offset: UnsafePointer<Float>, masked summandGradient: UnsafeMutablePointer<Float>? = nil,
+        x: UnsafePointer<Float>, dy: UnsafePointer<Float>, step: Int? = nil, mask: Mask, scale: UnsafePointer<Float>,
+        slope: UnsafePointer<Float>, offset: UnsafePointer<Float>, masked summandGradient: UnsafeMutablePointer<Float>? = nil,
         dx: UnsafeMutablePointer<Float>, rows: Range<Int>
     ) {
-        for row in rows {
-            let start = row &* channels
-            forEachGroup { c in
-                let value = x.eight(start &+ c)
-                let gradient = masked(dy.eight(start &+ c), x: value, mask, c, start &+ c)
-                let result = offset.eight(c).addingProduct(slope.eight(c), value).addingProduct(scale.eight(c), gradient)
-                summandGradient?.store(gradient, start &+ c)
-                dx.store(result, start &+ c)
-            } rest: { c in
-                let value = x[start &+ c]
-                let gradient = masked(dy[start &+ c], x: value, mask, c, start &+ c)
-                summandGradient?[start &+ c] = gradient
-                dx[start &+ c] = offset[c].addingProduct(slope[c], value).addingProduct(scale[c], gradient)
-            }
+        var work = work(x: x, rows: rows, dy: dy, step: step, mask: mask)
+        let first = rows.lowerBound &* channels
+        work.scale = scale
+        work.slope = slope
+        work.offset = offset
+        work.masked = summandGradient.map { $0 + first }
+        work.y = dx + first
+        switch instructionSet {
+        case .v3: dtrain_normalization_input_gradient_3(&work)
+        case .v4: dtrain_normalization_input_gradient_4(&work)
         }
     }
 
-    /// Eight channels at a time, then the rest one at a time.
-    @inline(__always)
-    private func forEachGroup(_ body: (Int) -> Void, rest: (Int) -> Void) {
-        var c = 0
-        while c &+ 8 <= channels {
-            body(c)
-            c &+= 8
-        }
-        while c < channels {
-            rest(c)
-            c &+= 1
-        }
+    private func work(x: UnsafePointer<Float>, rows: Range<Int>) -> dtrain_normalization {
+        var work = dtrain_normalization()
+        work.x = x + rows.lowerBound &* channels
+        work.rows = rows.count
+        work.channels = channels
+        return work
     }
 
-    @inline(__always)
-    private func store(_ a: SIMD8<Double>, _ b: SIMD8<Double>, _ partial: UnsafeMutablePointer<Double>, _ c: Int) {
-        UnsafeMutableRawPointer(partial + c).storeBytes(of: a, as: SIMD8<Double>.self)
-        UnsafeMutableRawPointer(partial + (channels &+ c)).storeBytes(of: b, as: SIMD8<Double>.self)
+    private func work(
+        x: UnsafePointer<Float>, rows: Range<Int>, dy: UnsafePointer<Float>, step: Int?, mask: Mask
+    ) -> dtrain_normalization {
+        var work = work(x: x, rows: rows)
+        work.dyStep = step ?? channels
+        work.dy = dy + rows.lowerBound &* work.dyStep
+        switch mask {
+        case .none: break
+        case .recomputed(let scale, let shift): (work.mask, work.scale, work.shift) = (1, scale, shift)
+        case .result(let y): (work.mask, work.result) = (2, y + rows.lowerBound &* channels)
+        }
+        return work
     }
 }

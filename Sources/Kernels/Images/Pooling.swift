@@ -1,3 +1,5 @@
+import CKernels
+
 /// Pooling of NHWC images over windows of `window` x `window` side by side: rows and columns past the last whole window are
 /// ignored, and get no gradient.
 ///
@@ -5,14 +7,17 @@
 package struct Pooling: Sendable, Equatable {
     package let height, width, channels, window: Int
     package let outputHeight, outputWidth: Int
+    /// The kernels that max pooling runs on; all give the same bits.
+    package let instructionSet: InstructionSet
 
     /// - Precondition: the window fits the image, and has at most 256 places.
-    package init(height: Int, width: Int, channels: Int, window: Int) {
+    package init(height: Int, width: Int, channels: Int, window: Int, instructionSet: InstructionSet = .best) {
         precondition(window > 0 && window <= 16 && height >= window && width >= window, "window \(window) does not fit")
         self.height = height
         self.width = width
         self.channels = channels
         self.window = window
+        self.instructionSet = instructionSet
         outputHeight = height / window
         outputWidth = width / window
     }
@@ -37,38 +42,15 @@ package struct Pooling: Sendable, Equatable {
         x: UnsafePointer<Float>, y: UnsafeMutablePointer<Float>, winners: UnsafeMutablePointer<UInt8>, rectified: Bool = false,
         item: Int
     ) {
-        let rowStep = width &* channels
-        for column in 0..<outputWidth {
-            let source = x + (item &* window &* rowStep &+ column &* window &* channels)
-            let start = (item &* outputWidth &+ column) &* channels
-            let (target, places) = (y + start, winners + start)
-            var c = 0
-            while c &+ 8 <= channels {
-                var best = source.eight(c)
-                var winner = SIMD8<Int32>.zero
-                for i in 0..<window {
-                    for j in 0..<window {
-                        let value = source.eight(i &* rowStep &+ j &* channels &+ c)
-                        let wins = (value .> best) .| (value .!= value)
-                        best.replace(with: value, where: wins)
-                        winner.replace(with: SIMD8(repeating: Int32(truncatingIfNeeded: i &* window &+ j)), where: wins)
-                    }
-                }
-                target.store(rectified ? best.rectified : best, c)
-                UnsafeMutableRawPointer(places + c).storeBytes(
-                    of: SIMD8<UInt8>(truncatingIfNeeded: winner), as: SIMD8<UInt8>.self)
-                c &+= 8
-            }
-            while c < channels {
-                var (best, winner) = (source[c], 0)
-                for place in 0..<window &* window {
-                    let value = source[place / window &* rowStep &+ place % window &* channels &+ c]
-                    if value > best || value != value { (best, winner) = (value, place) }
-                }
-                target[c] = rectified && best <= 0 ? 0 : best
-                places[c] = UInt8(winner)
-                c &+= 1
-            }
+        let start = item &* outputWidth &* channels
+        var work = work
+        work.x = x + item &* window &* width &* channels
+        work.y = y + start
+        work.winners = winners + start
+        work.rectifies = rectified ? 1 : 0
+        switch instructionSet {
+        case .v3: dtrain_max_pool_3(&work)
+        case .v4: dtrain_max_pool_4(&work)
         }
     }
 
@@ -82,35 +64,28 @@ package struct Pooling: Sendable, Equatable {
         item: Int
     ) {
         clearBorders(dx, item: item)
-        let rowStep = width &* channels
-        for column in 0..<outputWidth {
-            let target = dx + (item &* window &* rowStep &+ column &* window &* channels)
-            let start = (item &* outputWidth &+ column) &* channels
-            var c = 0
-            while c &+ 8 <= channels {
-                var gradient = (dy + start).eight(c)
-                if let y { gradient = gradient.masked(by: (y + start).eight(c)) }
-                let winner = SIMD8<Int32>(
-                    truncatingIfNeeded: UnsafeRawPointer(winners + (start &+ c)).loadUnaligned(as: SIMD8<UInt8>.self))
-                for i in 0..<window {
-                    for j in 0..<window {
-                        let place = SIMD8(repeating: Int32(truncatingIfNeeded: i &* window &+ j))
-                        target.store(
-                            SIMD8<Float>.zero.replacing(with: gradient, where: winner .== place),
-                            i &* rowStep &+ j &* channels &+ c)
-                    }
-                }
-                c &+= 8
-            }
-            while c < channels {
-                let gradient = y.map { $0[start + c] <= 0 ? 0 : dy[start + c] } ?? dy[start + c]
-                for place in 0..<window &* window {
-                    target[place / window &* rowStep &+ place % window &* channels &+ c] =
-                        place == Int(winners[start + c]) ? gradient : 0
-                }
-                c &+= 1
-            }
+        let start = item &* outputWidth &* channels
+        var work = work
+        work.dx = dx + item &* window &* width &* channels
+        work.dy = dy + start
+        work.winners = UnsafeMutablePointer(mutating: winners + start)
+        if let y {
+            work.y = UnsafeMutablePointer(mutating: y + start)
+            work.rectifies = 1
         }
+        switch instructionSet {
+        case .v3: dtrain_max_unpool_3(&work)
+        case .v4: dtrain_max_unpool_4(&work)
+        }
+    }
+
+    private var work: dtrain_pooling {
+        var work = dtrain_pooling()
+        work.rowStep = width &* channels
+        work.channels = channels
+        work.columns = outputWidth
+        work.window = Int32(window)
+        return work
     }
 
     /// The mean of each window, summed in the order of rows and columns.
