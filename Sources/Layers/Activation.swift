@@ -23,6 +23,7 @@ package struct Activation: LayerDescription {
 private final class ActivationLayer: Layer {
     private let function: Activation.Function
     private let count: Int
+    private let channels: Int
     private let needsInputGradient: Bool
     /// Where y goes; nil: in the place of x.
     private let output: UnsafeMutablePointer<Float>?
@@ -33,6 +34,7 @@ private final class ActivationLayer: Layer {
     init(_ description: Activation, _ input: Shape, _ builder: inout LayerBuilder) {
         function = description.function
         count = input.count
+        channels = input.channels
         needsInputGradient = builder.needsInputGradient
         let isIdentity = function == .linear
         output = builder.inputIsDisposable || isIdentity ? nil : builder.activation(input)
@@ -52,6 +54,7 @@ private final class ActivationLayer: Layer {
             case .linear: break
             }
         }
+        if function == .relu { pass.inspector?.rectified(y, rows: pass.samples * count / channels, channels: channels) }
         return y
     }
 

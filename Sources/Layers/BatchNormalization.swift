@@ -114,6 +114,7 @@ private final class BatchNormalizationLayer: Layer {
             kernel.normalize(
                 x: x, scale: factor, shift: offset, rectified: isRectified, y: y, rows: kernel.rows(ofBlock: block, of: rows))
         }
+        if isRectified { pass.inspector?.rectified(y, rows: rows, channels: channels) }
         return y
     }
 
@@ -121,7 +122,7 @@ private final class BatchNormalizationLayer: Layer {
     private func sum(_ blocks: Int, _ rows: Int, _ pass: Pass) throws {
         kernel.sum(partials: partials, blocks: blocks, into: totals.baseAddress!)
         totals[kernel.partialCount] = Double(rows)
-        if pass.communicator.size > 1 { try pass.communicator.sum(totals) }
+        if pass.communicator.size > 1 { try pass.waiting { try pass.communicator.sum(totals) } }
     }
 
     /// The same on all ranks, as the sums are. The variance is the unbiased one, as PyTorch has it. What is not finite is left
@@ -168,7 +169,7 @@ private final class BatchNormalizationLayer: Layer {
             return nil
         }
         totals[kernel.partialCount] = Double(rows)
-        if pass.communicator.size > 1 { try pass.communicator.sum(totals) }
+        if pass.communicator.size > 1 { try pass.waiting { try pass.communicator.sum(totals) } }
         kernel.prepareBackward(
             totals: totals.baseAddress!, count: max(1, globalRows), mean: mean, inverse: inverse, scale: factor, slope: slope,
             offset: gradientOffset)

@@ -35,6 +35,10 @@ package final class Pass {
     package var intermediateOutputs: [UnsafeMutablePointer<Float>] = []
     /// Seconds of each leaf layer, by its number.
     package var times: LayerTimes
+    /// Seconds that layers waited for other ranks, added up until somebody sets it to 0.
+    package var waited = 0.0
+    /// Is told what layers compute; nil in most passes.
+    package var inspector: LayerInspector?
 
     private let scratches: [UnsafeMutablePointer<Float>]
     /// Room that a layer may use within one call of `forward` or `backward`: as many floats as the layers asked for at most.
@@ -50,6 +54,13 @@ package final class Pass {
         self.scratches = scratches
         self.workspace = workspace
         times = LayerTimes(layers: layers)
+    }
+
+    /// Runs what waits for other ranks.
+    package func waiting<Value>(_ body: () throws -> Value) rethrows -> Value {
+        let start = Stopwatch.now
+        defer { waited += Stopwatch.now - start }
+        return try body()
     }
 
     /// A thread's own room.

@@ -6,6 +6,7 @@ package final class LayerSequence: Layer {
         let layer: any Layer
         /// Number of a layer that contains no others, by which its time is counted.
         let number: Int?
+        let name: String
     }
 
     private let members: [Member]
@@ -22,13 +23,13 @@ package final class LayerSequence: Layer {
         var needsGradient = needsInputGradient
         var members: [Member] = []
         if needsInputGradient { builder.note(input) }
-        for place in nodes.placed(on: input) {
+        for (place, name) in zip(nodes.placed(on: input), LayerNode.names(of: nodes)) {
             builder.needsInputGradient = needsGradient
             builder.inputIsDisposable = isDisposable
             let hasParameters = place.node.layer.parameters(of: place.input).contains { $0.role.isTrained }
             let layer = place.node.layer.make(place.input, &builder)
             members.append(
-                Member(layer: layer, number: place.node.layer.contents(of: place.input).isEmpty ? builder.nextLayer() : nil))
+                Member(layer: layer, number: place.node.layer.contents(of: place.input).isEmpty ? builder.nextLayer() : nil, name: name))
             builder.note(place.output)
             isDisposable = !layer.needsOutput
             needsGradient = needsGradient || hasParameters
@@ -43,7 +44,7 @@ package final class LayerSequence: Layer {
         var x = x
         for member in members {
             let start = pass.times.clock()
-            x = try member.layer.forward(x, pass)
+            x = try pass.inspector.map { try $0.within(member.name) { try member.layer.forward(x, pass) } } ?? member.layer.forward(x, pass)
             if let number = member.number { pass.times.addForward(number, since: start) }
         }
         return x
