@@ -2,15 +2,25 @@
 # Commits each mistake that dtrain knows, and trains each preset in good health, and writes Docs/diagnosis.md and Docs/diagnosis.svg
 # with what dtrain said, at which step, and how often it was wrong.
 #
-# Usage: Scripts/diagnosis.sh [SEEDS]      default: 10 healthy runs of each preset at a small size, and one at full size
-# Takes half an hour on two cores and 3 GB of memory.
+# Usage: Scripts/diagnosis.sh [SEEDS] [--keep]      default: 10 healthy runs of each preset at a small size, and one at full size
+#        --keep: runs of the last time that were as they should be are not made again
+# Takes half an hour on two cores and 3 GB of memory. Needs python3 and mpirun.
 set -euo pipefail
 # shellcheck source=Scripts/setup.sh
 source "$(dirname -- "${BASH_SOURCE[0]}")/setup.sh"
 
-seeds=${1:-10}
-[[ $seeds =~ ^[0-9]+$ ]] || fail "'$seeds' is no number of seeds. hint: Scripts/diagnosis.sh 10"
+seeds=10 keep=
+for argument; do
+    if [[ $argument == --keep ]]; then
+        keep=--keep
+    elif [[ $argument =~ ^[0-9]+$ ]]; then
+        seeds=$argument
+    else
+        fail "'$argument' is no number of seeds. hint: Scripts/diagnosis.sh 10"
+    fi
+done
 dtrain=${DTRAIN:-$root/.build/release/dtrain}
 [[ -x $dtrain ]] || fail "no $dtrain. hint: swift build -c release --product dtrain"
-python=$("$root/Scripts/python-env.sh") || fail "skipped: the Python packages cannot be installed. hint: pip's message stands above"
-"$python" "$root/Scripts/plots/diagnosis.py" "$dtrain" "$root/Docs" "$seeds"
+command -v python3 >/dev/null || fail "no python3 on PATH. hint: sudo apt-get install -y python3"
+command -v mpirun >/dev/null || fail "no mpirun on PATH. hint: sudo apt-get install -y openmpi-bin"
+python3 "$root/Scripts/plots/diagnosis.py" "$dtrain" "$root/Docs" "$seeds" "$root/.build/diagnosis.json" $keep

@@ -4,8 +4,6 @@ import json
 import re
 from pathlib import Path
 
-import matplotlib.pyplot as plt
-
 
 def load(path, keys, script):
     """The JSON object in the file, which has at least these keys. script: what measures it again."""
@@ -28,6 +26,9 @@ def machine():
 
 def style(name):
     """The pictures' common look. name: of the picture; the same measurements give the same bytes."""
+    # Pages without such pictures need no matplotlib.
+    import matplotlib.pyplot as plt
+
     plt.rcParams.update(
         {
             "svg.hashsalt": name,

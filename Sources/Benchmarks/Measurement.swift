@@ -46,6 +46,10 @@ package struct BenchmarkRow: Sendable {
         case none = ""
     }
 
+    package init(name: String, seconds: Double, work: Double, unit: Unit) {
+        (self.name, self.seconds, self.work, self.unit) = (name, seconds, work, unit)
+    }
+
     /// Work a second, in the unit; 0 where it took no time.
     package var rate: Double { seconds > 0 ? work / seconds / (unit == .frames ? 1 : 1e9) : 0 }
 }
@@ -58,6 +62,10 @@ package struct BenchmarkReport: Sendable {
     package var rows: [BenchmarkRow]
     /// Lines below the table.
     package var notes: [String]
+
+    package init(title: String, facts: [(String, MetricValue)], rows: [BenchmarkRow], notes: [String]) {
+        (self.title, self.facts, self.rows, self.notes) = (title, facts, rows, notes)
+    }
 
     /// One line of JSON: the facts, and the rows under `parts`.
     package var json: String {

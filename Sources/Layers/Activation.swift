@@ -23,6 +23,7 @@ package struct Activation: LayerDescription {
 final class ActivationLayer: Layer {
     private let function: Activation.Function
     private let count: Int
+    private let channels: Int
     private let needsInputGradient: Bool
     /// Where y goes; nil: in the place of x.
     private let output: UnsafeMutablePointer<Float>?
@@ -33,6 +34,7 @@ final class ActivationLayer: Layer {
     init(_ description: Activation, _ input: Shape, _ builder: inout LayerBuilder) {
         function = description.function
         count = input.count
+        channels = input.channels
         needsInputGradient = builder.needsInputGradient
         let isIdentity = function == .linear
         output = builder.inputIsDisposable || isIdentity ? nil : builder.activation(input)
@@ -43,7 +45,15 @@ final class ActivationLayer: Layer {
     var isRectifierInPlace: Bool { function == .relu && output == nil }
 
     /// Takes y from the layer before, which was asked to rectify.
-    func adopt(_ y: UnsafeMutablePointer<Float>) { self.y = y }
+    func adopt(_ y: UnsafeMutablePointer<Float>, _ pass: Pass) {
+        self.y = y
+        inspect(y, pass)
+    }
+
+    private func inspect(_ y: UnsafePointer<Float>, _ pass: Pass) {
+        guard function == .relu else { return }
+        pass.inspector?.rectified(y, rows: pass.samples * count / channels, channels: channels)
+    }
 
     func forward(_ x: UnsafeMutablePointer<Float>, _ pass: Pass) throws -> UnsafeMutablePointer<Float> {
         y = output ?? x
@@ -58,6 +68,7 @@ final class ActivationLayer: Layer {
             case .linear: break
             }
         }
+        inspect(y, pass)
         return y
     }
 

@@ -155,12 +155,18 @@ final class BatchNormalizationLayer: Layer {
                 offset[channel] = Float(Double(shift.values[channel]) - Double(runningMean.values[channel]) * value)
             }
         }
-        guard let y else { return x }
+        guard let y else {
+            if isRectified { pass.inspector?.rectified(x, rows: rows, channels: channels, scale: factor, shift: offset) }
+            return x
+        }
         try pass.forEach(blocks) { block, _ in
             kernel.normalize(
                 x: x, scale: factor, shift: offset, adding: finish.summand.map { UnsafePointer($0) },
                 rectified: isRectified || finish.rectified, y: finish.place?.start ?? y, step: finish.place?.step,
                 rows: kernel.rows(ofBlock: block, of: rows))
+        }
+        if isRectified {
+            pass.inspector?.rectified(finish.place?.start ?? y, rows: rows, channels: channels, step: finish.place?.step)
         }
         return finish.place?.start ?? y
     }
@@ -169,7 +175,7 @@ final class BatchNormalizationLayer: Layer {
     private func sum(_ blocks: Int, _ rows: Int, _ pass: Pass) throws {
         kernel.sum(partials: partials, blocks: blocks, into: totals.baseAddress!)
         totals[kernel.partialCount] = Double(rows)
-        if pass.communicator.size > 1 { try pass.communicator.sum(totals) }
+        if pass.communicator.size > 1 { try pass.waiting { try pass.communicator.sum(totals) } }
     }
 
     /// The same on all ranks, as the sums are. The variance is the unbiased one, as PyTorch has it. What is not finite is left
@@ -241,7 +247,7 @@ final class BatchNormalizationLayer: Layer {
         // All ranks take part, whether they need dx or not: they have the same network.
         if needsInputGradient {
             totals[kernel.partialCount] = Double(rows)
-            if pass.communicator.size > 1 { try pass.communicator.sum(totals) }
+            if pass.communicator.size > 1 { try pass.waiting { try pass.communicator.sum(totals) } }
             kernel.prepareBackward(
                 totals: totals.baseAddress!, count: max(1, globalRows), mean: mean, inverse: inverse, scale: factor, slope: slope,
                 offset: gradientOffset)

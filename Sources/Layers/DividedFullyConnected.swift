@@ -54,7 +54,7 @@ final class DividedFullyConnectedLayer: Layer {
     // MARK: Forward
 
     func forward(_ x: UnsafeMutablePointer<Float>, _ pass: Pass) throws -> UnsafeMutablePointer<Float> {
-        try shareCounts(pass)
+        try pass.waiting { try shareCounts(pass) }
         if pass.mode == .evaluation { return try predict(x, pass) }
         try sendInputs(x, pass)
         let samples = globalSamples
@@ -64,9 +64,11 @@ final class DividedFullyConnectedLayer: Layer {
                 m: samples, n: range.count, k: held.count, a: heldX, strideA: held.count, b: weight.values + range.lowerBound,
                 strideB: outputs, beta: 0, c: wholeY + range.lowerBound, strideC: outputs)
         }
-        try communicator.reduceScatterSum(
-            UnsafeBufferPointer(start: wholeY, count: samples * outputs), counts: counts.map { $0 * outputs },
-            into: UnsafeMutableBufferPointer(start: y, count: pass.samples * outputs))
+        try pass.waiting {
+            try communicator.reduceScatterSum(
+                UnsafeBufferPointer(start: wholeY, count: samples * outputs), counts: counts.map { $0 * outputs },
+                into: UnsafeMutableBufferPointer(start: y, count: pass.samples * outputs))
+        }
         guard let bias = bias?.values else { return y }
         try pass.forEach(pass.samples) { sample, _ in
             let row = y + sample &* outputs
@@ -128,7 +130,7 @@ final class DividedFullyConnectedLayer: Layer {
                     from: x + (sample &* inputs &+ columns.lowerBound), count: columns.count)
             }
         }
-        try exchange(ownMessages, sends: pass.samples, heldX, toHolders: true)
+        try pass.waiting { try exchange(ownMessages, sends: pass.samples, heldX, toHolders: true) }
     }
 
     private func exchange(
@@ -156,9 +158,11 @@ final class DividedFullyConnectedLayer: Layer {
             try pass.finished(bias)
         }
         let samples = globalSamples
-        try communicator.allgather(
-            UnsafeBufferPointer(start: dy, count: pass.samples * outputs), counts: counts.map { $0 * outputs },
-            into: UnsafeMutableBufferPointer(start: wholeY, count: samples * outputs))
+        try pass.waiting {
+            try communicator.allgather(
+                UnsafeBufferPointer(start: dy, count: pass.samples * outputs), counts: counts.map { $0 * outputs },
+                into: UnsafeMutableBufferPointer(start: wholeY, count: samples * outputs))
+        }
         try pass.forEach(blocks(held.count)) { item, _ in
             let range = block(item, of: held.count)
             Kernels.Dense.weightGradient(
@@ -172,7 +176,7 @@ final class DividedFullyConnectedLayer: Layer {
         try pass.finished(weight)
         defer { pass.pool.give(dy) }
         guard needsInputGradient else { return nil }
-        try exchange(ownMessages, sends: pass.samples, heldGradient, toHolders: false)
+        try pass.waiting { try exchange(ownMessages, sends: pass.samples, heldGradient, toHolders: false) }
         let dx = pass.pool.take()
         try pass.forEach(pass.samples) { sample, _ in
             for columns in columns {

@@ -148,6 +148,10 @@ private final class JointGraphLayer: Layer {
                 for index in joints..<all { row[index] *= share }
             }
         }
+        if let inspector = pass.inspector {
+            inspector.softmax(weights, samples: pass.samples, positions: map.positions, joints: joints)
+            inspector.rectified(joined, rows: pass.samples * joints, channels: features)
+        }
         return target
     }
 

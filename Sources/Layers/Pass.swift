@@ -36,6 +36,10 @@ package final class Pass {
     package var intermediateOutputs: [UnsafeMutablePointer<Float>] = []
     /// Seconds of each leaf layer, by its number.
     package var times: LayerTimes
+    /// Seconds that layers waited for other ranks, added up until somebody sets it to 0.
+    package var waited = 0.0
+    /// Is told what layers compute; nil in most passes.
+    package var inspector: LayerInspector?
 
     private let scratches: [UnsafeMutablePointer<Float>]
     /// Room that a layer may use within one call of `forward` or `backward`: as many floats as the layers asked for at most.
@@ -51,6 +55,19 @@ package final class Pass {
         self.scratches = scratches
         self.workspace = workspace
         times = LayerTimes(layers: layers)
+    }
+
+    /// Runs a layer of that name, by which an inspector tells it from others.
+    func within<Value>(_ name: String, _ body: () throws -> Value) rethrows -> Value {
+        guard let inspector else { return try body() }
+        return try inspector.within(name, body)
+    }
+
+    /// Runs what waits for other ranks.
+    package func waiting<Value>(_ body: () throws -> Value) rethrows -> Value {
+        let start = Stopwatch.now
+        defer { waited += Stopwatch.now - start }
+        return try body()
     }
 
     /// A thread's own room.

@@ -52,6 +52,7 @@ private func pooled(_ input: Shape, _ size: Int) throws(ShapeError) -> Shape {
 private final class MaxPoolingLayer: Layer {
     private let kernel: Pooling
     private let isRectified: Bool
+    private let channels: Int
     private let y: UnsafeMutablePointer<Float>
     private let winners: UnsafeMutablePointer<UInt8>
     private let needsInputGradient: Bool
@@ -61,6 +62,7 @@ private final class MaxPoolingLayer: Layer {
     init(_ description: MaxPooling, _ input: Shape, _ builder: inout LayerBuilder) {
         kernel = Pooling(height: input.height, width: input.width, channels: input.channels, window: description.size)
         isRectified = description.rectified
+        channels = input.channels
         y = builder.activation(Shape(height: kernel.outputHeight, width: kernel.outputWidth, channels: input.channels))
         winners = builder.carver.carve(UInt8.self, count: builder.samples * kernel.outputCount).baseAddress!
         needsInputGradient = builder.needsInputGradient
@@ -72,6 +74,9 @@ private final class MaxPoolingLayer: Layer {
             kernel.maximum(
                 x: x + sample &* kernel.inputCount, y: y + sample &* kernel.outputCount,
                 winners: winners + sample &* kernel.outputCount, rectified: isRectified, item: row)
+        }
+        if isRectified {
+            pass.inspector?.rectified(y, rows: pass.samples * kernel.outputHeight * kernel.outputWidth, channels: channels)
         }
         return y
     }

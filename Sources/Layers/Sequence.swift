@@ -9,6 +9,7 @@ package final class LayerSequence: Layer {
         let input, output: Shape
         /// Whether it takes over the ReLU that follows it.
         var rectifies = false
+        let name: String
     }
 
     private let members: [Member]
@@ -26,7 +27,7 @@ package final class LayerSequence: Layer {
         var needsGradient = needsInputGradient
         var members: [Member] = []
         if needsInputGradient { builder.note(input) }
-        for (index, place) in nodes.placed(on: input).enumerated() {
+        for (index, (place, name)) in zip(nodes.placed(on: input), LayerNode.names(of: nodes)).enumerated() {
             builder.needsInputGradient = needsGradient
             builder.inputIsDisposable = isDisposable
             let hasParameters = place.node.layer.parameters(of: place.input).contains { $0.role.isTrained }
@@ -35,7 +36,7 @@ package final class LayerSequence: Layer {
             let layer = place.node.layer.make(place.input, &builder)
             members.append(
                 Member(
-                    layer: layer, number: place.node.layer.contents(of: place.input).isEmpty ? builder.nextLayer() : nil,
+                    layer: layer, number: place.node.layer.contents(of: place.input).isEmpty ? builder.nextLayer() : nil, name: name,
                     input: place.input, output: place.output))
             builder.note(place.output)
             isDisposable = !layer.needsOutput
@@ -65,14 +66,15 @@ package final class LayerSequence: Layer {
         var isRectified = false
         for (index, member) in members.enumerated() {
             if isRectified, let activation = member.layer as? ActivationLayer {
-                activation.adopt(x)
+                pass.within(member.name) { activation.adopt(x, pass) }
                 isRectified = false
                 continue
             }
             let start = pass.times.clock()
             isRectified = member.rectifies
             let isLast = index == members.count - 1
-            x = try member.layer.forward(x, finish: isLast ? finish : Finish(rectified: isRectified), pass)
+            let own = isLast ? finish : Finish(rectified: isRectified)
+            x = try pass.within(member.name) { try member.layer.forward(x, finish: own, pass) }
             if let number = member.number { pass.times.addForward(number, since: start) }
         }
         return x

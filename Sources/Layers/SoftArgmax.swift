@@ -101,6 +101,7 @@ private final class SoftArgmaxLayer: Layer {
                 }
             }
         }
+        if !isNormalized { pass.inspector?.softmax(weights, samples: pass.samples, positions: map.positions, joints: joints) }
         return y
     }
 

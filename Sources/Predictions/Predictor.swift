@@ -109,6 +109,12 @@ package final class Predictor {
         network(1)
     }
 
+    /// Runs the network again on the first samples that lie ready: for measuring it alone.
+    func again(_ samples: Int) {
+        precondition(samples <= capacity)
+        network(samples)
+    }
+
     private func row(_ position: Int) -> UnsafeMutableBufferPointer<Float> {
         UnsafeMutableBufferPointer(rebasing: input[position * pixels..<(position + 1) * pixels])
     }

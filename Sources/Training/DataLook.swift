@@ -27,24 +27,27 @@ struct DataLook {
     /// - Parameters:
     ///   - validated: how many of the held-out frames are used.
     ///   - cause: on rank 0, why labels and frames of the training set do not fit, where that is known.
-    /// - Returns: notes and warnings for the console.
+    /// - Returns: notes and warnings for the console, and whether the cause is one of them.
     /// - Throws: `TrainingFailure` on all ranks where no frame of a part can be read.
     static func lines(
         training: any FrameSource, heldOut: any FrameSource, validated: Int, test: (any FrameSource)?, path: String,
         policy: BadSamplePolicy, cause: Finding?, _ communicator: any Communicator, _ watchdog: Watchdog
-    ) throws -> (notes: [String], warnings: [String]) {
+    ) throws -> (notes: [String], warnings: [String], tellsCause: Bool) {
         var parts = [("training", training, training.count), ("held-out", heldOut, validated)]
         if let test { parts.append(("test", test, test.count)) }
-        var (notes, warnings): ([String], [String]) = ([], [])
+        var (notes, warnings, tellsCause): ([String], [String], Bool) = ([], [], false)
         for (name, source, count) in parts {
             let look = try DataLook(source, count: count, name: name, path: path, policy, communicator, watchdog)
-            if let warning = look.warning(name, name == "training" ? cause : nil) {
-                warnings.append(warning)
+            if look.isWrong {
+                // What is wrong with the training frames is wrong with the others: one line a mistake.
+                guard !tellsCause else { continue }
+                tellsCause = name == "training" && cause != nil
+                warnings.append(tellsCause ? "\(look.description(name)); \(cause!.warning)" : look.warning(name))
             } else if name == "training" {
                 notes.append(look.description(name))
             }
         }
-        return (notes, warnings)
+        return (notes, warnings, tellsCause)
     }
 
     private init(
@@ -141,13 +144,11 @@ struct DataLook {
             + (outside > 0 ? "; " + percent(outside / joints) + " of the joints lie outside the frame" : "")
     }
 
-    /// Of data that cannot be meant so.
-    /// - Parameter cause: what a closer look at labels and frames has found.
-    private func warning(_ name: String, _ cause: Finding?) -> String? {
-        guard matching < 0.5 * joints else { return nil }
-        if let cause { return "\(description(name)); \(cause.warning)" }
-        return description(name)
-            + "; hint: depths are 16-bit PNG in mm, high byte first; a label is u px, v px, d mm for each joint"
+    /// Data that cannot be meant so.
+    private var isWrong: Bool { matching < 0.5 * joints }
+
+    private func warning(_ name: String) -> String {
+        description(name) + "; hint: depths are 16-bit PNG in mm, high byte first; a label is u px, v px, d mm for each joint"
     }
 
     private func percent(_ share: Double) -> String { format("%.0f%%", share * 100) }

@@ -14,6 +14,8 @@ struct Faults: Sendable {
         case stall
         /// That step and all later ones take the rank `times` seconds more.
         case slow
+        /// That step and all later ones take the rank `times` milliseconds more.
+        case lag
         /// The first `times` tries to write checkpoints of that step or later fail as on a full disk.
         case writeError = "write-error"
         /// There is no memory for a copy of what a checkpoint holds.
@@ -67,8 +69,14 @@ struct Faults: Sendable {
     }
 
     /// How long the rank is to sleep in a step, seconds.
-    func delay(step: Int) -> Int {
-        faults.filter { $0.kind == .slow && $0.rank == rank && $0.step <= step }.reduce(0) { $0 + $1.times }
+    func delay(step: Int) -> Double {
+        faults.filter { $0.rank == rank && $0.step <= step }.reduce(0) { sum, fault in
+            switch fault.kind {
+            case .slow: sum + Double(fault.times)
+            case .lag: sum + Double(fault.times) / 1000
+            default: sum
+            }
+        }
     }
 
     /// Hangs, as a rank whose storage is gone.
@@ -77,9 +85,9 @@ struct Faults: Sendable {
     }
 
     /// Sleeps that long, whatever signals arrive.
-    static func sleep(seconds: Int) {
-        let end = Stopwatch.now + Double(seconds)
-        while Stopwatch.now < end { usleep(20_000) }
+    static func sleep(seconds: Double) {
+        let end = Stopwatch.now + seconds
+        while Stopwatch.now < end { usleep(UInt32(min(20_000, max(1, (end - Stopwatch.now) * 1e6)))) }
     }
 
     /// Changes the lowest bit of the middle one of `count` values.

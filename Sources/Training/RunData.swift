@@ -82,14 +82,14 @@ struct RunData {
                 "--centre has no file for the test frames, so they will not be evaluated; hint: --centre TRAINING-FILE,TEST-FILE")
             test = nil
         }
-        let found = communicator.rank == 0 ? DataDoctor.problems(training: training, heldOut: heldOut) : []
+        let found = communicator.rank == 0 ? DataDoctor.problems(training: training, heldOut: heldOut, test: test) : []
         watchdog.beat()
-        let cause = found.first { $0.subject == LabelsAgainstFrames.subject }
+        let cause = found.first { [LabelsAgainstFrames.subject, LabelSpread.subject].contains($0.subject) }
         let look = try DataLook.lines(
             training: training, heldOut: heldOut, validated: frameCount(of: heldOut, configuration), test: test, path: path,
             policy: configuration.onBadSample, cause: cause, communicator, watchdog)
         // One line a mistake: the look has told of the cause already.
-        let mistakes = found.filter { look.warnings.isEmpty || $0.subject != LabelsAgainstFrames.subject }
+        let mistakes = found.filter { !look.tellsCause || $0 != cause }
         // Little data is no mistake of a first try.
         let (little, wrong) = (mistakes.filter { $0.subject == DataAmount.subject }, mistakes.filter { $0.subject != DataAmount.subject })
         return RunData(

@@ -24,6 +24,9 @@ package struct StepStatistics {
     package private(set) var outputSums: [Double]
     package private(set) var outputSquares: [Double]
 
+    /// What each rank tells of itself, (ranks, values), in steps in which it does.
+    package private(set) var notes: [Double] = []
+
     private static let scalars = 7
     private let outputs: Int
     private let decoder: JointDecoder
@@ -48,6 +51,12 @@ package struct StepStatistics {
 
     /// This rank was asked to stop.
     package mutating func setStopping(_ reason: StopReason) { stops[reason.rawValue] = 1 }
+
+    /// Something to tell all ranks in this step; all ranks do, with as many values.
+    package mutating func setNote(_ values: [Double], rank: Int, ranks: Int) {
+        notes = Array(repeating: 0, count: values.count * ranks)
+        notes.replaceSubrange(values.count * rank..<values.count * (rank + 1), with: values)
+    }
 
     /// Adds this rank's samples.
     /// - Parameters:
@@ -118,6 +127,7 @@ package struct StepStatistics {
         values += outputSquares
         values += stops
         values += metrics.sums
+        values += notes
         try values.withUnsafeMutableBufferPointer { try communicator.sum($0) }
         (failures, samples, losses, zeroOutputs) = (values[0], values[1], values[2], values[3])
         (headGradientSquares, squaredLabels) = (values[4], values[5])
@@ -128,7 +138,9 @@ package struct StepStatistics {
         outputSquares = Array(rest.prefix(outputs))
         rest = rest.dropFirst(outputs)
         stops = Array(rest.prefix(stops.count))
-        metrics.sums = Array(rest.dropFirst(stops.count))
+        rest = rest.dropFirst(stops.count)
+        metrics.sums = Array(rest.prefix(metrics.sums.count))
+        notes = Array(rest.dropFirst(metrics.sums.count))
     }
 
     /// Why the run is to stop after this step; nil where no rank was asked to.

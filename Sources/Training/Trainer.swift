@@ -50,6 +50,9 @@ package final class Trainer {
     var monitor = CollapseMonitor()
     var diagnosis: TrainingDiagnosis
     var timer = StepTimer()
+    var pace = PaceMeter()
+    /// What the layers were seen to do in the step under way, where they were looked into.
+    var seenInside: (units: [(layer: String, dead: Double)], maps: [(layer: String, saturated: Double)])?
     var finite: FiniteCheck
     var stops: StopRequests
     /// Why the ranks agreed to stop after this step.
@@ -151,7 +154,7 @@ package final class Trainer {
             resolved, model: model, setting: setting, data: data.training, placement: placement, communicator: communicator)
         resolved.exchange = advice.kind
         if let problem = advice.kind.problem(setting, ranks: communicator.size) { throw TrainingFailure(problem) }
-        diagnosis = TrainingDiagnosis(Self.facts(resolved, ranks: communicator.size, advice))
+        diagnosis = TrainingDiagnosis(try Self.facts(resolved, communicator, placement, advice))
         let (exchangePlan, plan) = makePlans(advice.kind)
         try MemoryCheck.run(needed: plan.total, threads: placement.threads, communicator: communicator)
         state = TrainingState(
@@ -262,7 +265,9 @@ package final class Trainer {
                     ? ": the best is chosen by them, so their error is no test result"
                     : data.test == nil ? "; there are no test frames to evaluate" : "; the test frames are evaluated once, at the end"))
         if data.centres.training.usesTruth {
-            console.warning("--centre labels: crops are put where the true joints are, so no error of this run is one on unknown frames")
+            console.warning(
+                "--centre labels: crops are put where the true joints are, so no error of this run is one on unknown frames; "
+                    + "hint: --centre com, or centres of a hand detector (--centre FILE)")
         }
         for note in notes + data.notes + directory.notes { console.line("note: \(note)") }
         for warning in data.warnings { console.warning(warning) }
@@ -299,6 +304,11 @@ package final class Trainer {
         for line in lines { console.line("  " + String(decoding: line, as: UTF8.self)) }
         for line in advice.lines { console.line(line) }
         for warning in try placement.warnings(of: communicator) { console.warning(warning) }
+        if let warning = ProcessorTime.warning(
+            threads: placement.threads, ranks: communicator.place.localSize, limit: ProcessorTime.limit())
+        {
+            console.warning(warning)
+        }
         if !faults.isEmpty { console.warning("DTRAIN_FAULT is set: this run is made to fail, for a test") }
         console.line("run directory: \(directory.path)")
     }

@@ -162,7 +162,7 @@ extension Trainer {
         step += 1
         if faults.strikes(.flipWeight, step: step) { Faults.flipBit(network.parameters, count: network.table.count) }
         timer.finishStep(samples: statistics.samples, exchange: exchange.cost, forward: forwardCost)
-        diagnose(statistics, isDue: isDue)
+        diagnose(statistics)
         for warning in monitor.warnings(step: step, statistics: statistics, inside: inside, head: model.description.head) {
             console.warning(warning)
         }
@@ -174,6 +174,7 @@ extension Trainer {
         watchdog.enter(.readingData, step: step + 1)
         var statistics = StepStatistics(outputs: NetworkDescription.outputs, decoder: model.pipeline.decoder, camera: camera)
         for reason in stops.current() { statistics.setStopping(reason) }
+        if !continuesStep { addPace(to: &statistics) }
         var failure = checkpoints.problem
         var batch: Batch?
         if failure == nil {
@@ -187,8 +188,11 @@ extension Trainer {
         if failure != nil { statistics.setFailed() }
         watchdog.enter(.forward, step: step + 1)
         if faults.strikes(.stall, step: step + 1) { Faults.sleepForever() }
-        Faults.sleep(seconds: faults.delay(step: step + 1))
+        let inspector = !continuesStep && Self.looksInside(after: step) ? LayerInspector() : nil
+        network.pass.inspector = inspector
+        defer { network.pass.inspector = nil }
         try timer.measureForward {
+            Faults.sleep(seconds: faults.delay(step: step + 1))
             _ = try network.forward(
                 input: batch?.input.baseAddress ?? network.outputs, samples: batch?.count ?? 0,
                 positions: batch?.positions ?? .init(start: nil, count: 0), continuesStep: continuesStep)
@@ -209,6 +213,7 @@ extension Trainer {
                 throw isStorageGone ? failure : failure.savingSteps()
             }
         }
+        if !continuesStep { seenInside = try inspector.map { try findings($0) } }
         return (batch, statistics)
     }
 

@@ -70,6 +70,7 @@ extension Trainer {
         if let skipped = state.skippedSamples { fields.append(("skipped_samples", .integer(skipped))) }
         if let skipped = state.skippedSteps { fields.append(("skipped_steps", .integer(skipped))) }
         write(fields)
+        addPace(restarts: true)
         timer.restart()
     }
 

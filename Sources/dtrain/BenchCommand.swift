@@ -3,6 +3,8 @@ import Benchmarks
 import Glibc
 import Kernels
 import Networks
+import Predictions
+import Telemetry
 import Tensors
 import Training
 
@@ -16,11 +18,12 @@ struct BenchCommand: ParsableCommand {
             EXAMPLES
               dtrain bench step
               dtrain bench step --threads 1 --preset shallow --json
+              dtrain bench predict runs/first/checkpoints/best
               dtrain bench kernels
               mpirun -np 4 dtrain bench exchange
             """,
         subcommands: [
-            BenchStep.self, BenchGemm.self, BenchKernels.self, BenchLoader.self, BenchProjection.self, BenchExchange.self,
+            BenchStep.self, BenchPredict.self, BenchGemm.self, BenchKernels.self, BenchLoader.self, BenchProjection.self, BenchExchange.self,
         ])
 }
 
@@ -140,6 +143,49 @@ struct BenchStep: ParsableCommand {
                 threads: options.resolvedThreads, repeats: options.repeats, kernels: network.denseKernels
             ).run()
             options.show(report, total: report.rows.reduce(0) { $0 + $1.seconds })
+        }
+    }
+}
+
+struct BenchPredict: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "predict", abstract: "Frames a second that a checkpoint's network predicts, by batch.",
+        discussion: """
+            Of synthetic hands: the network alone, and a frame's way from its depths to its joints, without reading a file.
+
+            EXAMPLE
+              dtrain bench predict runs/first/checkpoints/best --batches 1,64
+            """)
+
+    @Argument(help: "A checkpoint: the directory step-... that holds state.json.")
+    var checkpoint: String
+
+    @Option(help: ArgumentHelp("Frames at a time, with commas between.", valueName: "numbers"))
+    var batches = "1,64"
+
+    @OptionGroup var options: BenchOptions
+
+    private var sizes: [Int] { batches.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) ?? 0 } }
+
+    func validate() throws {
+        guard sizes.allSatisfy({ (1...4096).contains($0) }) else {
+            throw ValidationError("--batches is '\(batches)'; hint: numbers from 1 to 4096 with commas between, such as 1,64")
+        }
+    }
+
+    func run() throws {
+        try measured {
+            let figures = try PredictionSpeed.measure(
+                checkpoint, batches: sizes, threads: options.resolvedThreads, repeats: options.repeats)
+            options.show(
+                BenchmarkReport(
+                    title: "predict: \(checkpoint), \(options.resolvedThreads) threads; \(Processors.modelName), OpenBLAS \(BLAS.kernelName)",
+                    facts: [
+                        ("benchmark", .text("predict")), ("checkpoint", .text(checkpoint)), ("processor", .text(Processors.modelName)),
+                        ("blas_kernel", .text(BLAS.kernelName)), ("threads", .integer(options.resolvedThreads)),
+                        ("repeats", .integer(options.repeats)),
+                    ],
+                    rows: figures.map { BenchmarkRow(name: $0.name, seconds: $0.seconds, work: Double($0.frames), unit: .frames) }, notes: []))
         }
     }
 }

@@ -54,7 +54,7 @@ struct DoctorCommand: ParsableCommand {
         } catch {
             throw TrainingFailure("\(error)")
         }
-        var findings = DataDoctor.findings(training: set.training, heldOut: set.heldOut)
+        var findings = DataDoctor.findings(training: set.training, heldOut: set.heldOut, test: set.test)
         if set.malformedCount > 0 {
             let first = set.malformed.first.map { "; the first: \($0)" } ?? ""
             findings.append(

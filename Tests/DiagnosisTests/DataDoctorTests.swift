@@ -85,6 +85,10 @@ private struct MistakenSource: FrameSource {
         let hands = SyntheticHands(seed: 5, width: 160, height: 120)
         let found = problems(SyntheticSource(hands, frames: 0..<300), heldOut: SyntheticSource(hands, frames: 280..<340))
         #expect(found.count == 1 && found[0].text.contains("20 of 60 held-out frames"), "\(found.map(\.line))")
+        // What is evaluated at the end is no training frame either.
+        let test = DataDoctor.problems(
+            training: SyntheticSource(hands, frames: 0..<300), heldOut: heldOut, test: SyntheticSource(hands, frames: 290..<330))
+        #expect(test.count == 1 && test[0].text.contains("10 of 40 test frames"), "\(test.map(\.line))")
         // The same pixels under other labels.
         var moved = MistakenSource(hands: SyntheticSource(hands, frames: 290..<330))
         moved.label = { $0 + SIMD3(0.5, 0, 0) }

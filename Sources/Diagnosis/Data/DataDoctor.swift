@@ -2,8 +2,9 @@ package import HandData
 
 /// What is wrong with a data set, without training on it.
 package enum DataDoctor {
-    /// All checks of a data set's two parts.
-    package static func findings(training: any FrameSource, heldOut: any FrameSource) -> [Finding] {
+    /// All checks of a data set's parts.
+    /// - Parameter test: frames that are evaluated once, at the end; nil: there are none, or they are the held-out ones.
+    package static func findings(training: any FrameSource, heldOut: any FrameSource, test: (any FrameSource)? = nil) -> [Finding] {
         var findings = [DataAmount.check(training: training.count, heldOut: heldOut.count)]
         let labels = AllLabels(training)
         let spread = LabelSpread.check(labels)
@@ -12,12 +13,12 @@ package enum DataDoctor {
         findings.append(readable(samples, training.count))
         // Labels that are all alike would look like those of other frames.
         if !samples.frames.isEmpty, spread.isEmpty { findings.append(LabelsAgainstFrames.check(samples)) }
-        if !findings.contains(where: { $0.severity == .problem && [LabelsAgainstFrames.subject, "labels"].contains($0.subject) }) {
+        if !findings.contains(where: { $0.severity == .problem && [LabelsAgainstFrames.subject, LabelSpread.subject].contains($0.subject) }) {
             findings.append(LabelSpread.poses(labels))
         }
         if let order = RecordingOrder.check(labels) { findings.append(order) }
         if heldOut.count > 0, spread.isEmpty {
-            findings += Duplicates.check(training: training, heldOut: heldOut)
+            findings += Duplicates.check(training: training, heldOut: heldOut, test: test)
         }
         return findings
     }
@@ -26,14 +27,14 @@ package enum DataDoctor {
     private static let mostLabels = 10_000
 
     /// The mistakes that training itself tells of before its first step: what a look at labels and at some frames finds.
-    package static func problems(training: any FrameSource, heldOut: any FrameSource) -> [Finding] {
+    package static func problems(training: any FrameSource, heldOut: any FrameSource, test: (any FrameSource)? = nil) -> [Finding] {
         let labels = AllLabels(training, most: mostLabels)
         var findings = LabelSpread.check(labels)
         if findings.isEmpty {
             let samples = DataSamples(training, most: 60)
             if samples.frames.count >= 20 { findings.append(LabelsAgainstFrames.check(samples)) }
             if !findings.contains(where: { $0.severity == .problem }), training.count >= 20 { findings.append(LabelSpread.poses(labels)) }
-            findings += Duplicates.check(training: training, heldOut: heldOut, comparesPixels: false)
+            findings += Duplicates.check(training: training, heldOut: heldOut, test: test, comparesPixels: false)
         }
         if training.count >= 2 { findings.append(DataAmount.check(training: training.count, heldOut: heldOut.count)) }
         return findings.filter { $0.severity == .problem }

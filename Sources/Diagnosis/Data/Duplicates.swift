@@ -7,28 +7,16 @@ enum Duplicates {
     static let mostFrames = 6000
 
     /// - Parameter comparesPixels: decodes all frames, where they are few enough; else labels alone.
-    static func check(training: any FrameSource, heldOut: any FrameSource, comparesPixels: Bool = true) -> [Finding] {
-        let (own, held) = (labelHashes(training), labelHashes(heldOut))
+    static func check(
+        training: any FrameSource, heldOut: any FrameSource, test: (any FrameSource)? = nil, comparesPixels: Bool = true
+    ) -> [Finding] {
+        let parts = [("held-out", heldOut)] + (test.map { [("test", $0)] } ?? [])
+        let own = labelHashes(training)
         let known = Set(own)
-        let sameLabels = held.count { known.contains($0) }
-        var findings: [Finding] = []
-        var leak = sameLabels
-        var words = "by their labels"
-        if comparesPixels, training.count + heldOut.count <= mostFrames {
-            let frames = Set(frameHashes(training))
-            let sameFrames = frameHashes(heldOut).count { frames.contains($0) }
-            if sameFrames > leak { (leak, words) = (sameFrames, "by their pixels") }
-        }
-        if leak > 0 {
-            findings.append(
-                .problem(
-                    "split",
-                    "\(leak) of \(heldOut.count) held-out frames (\(percent(Double(leak) / Double(heldOut.count)))) are in the training set "
-                        + "too, \(words): the held-out error is too good",
-                    cure: "take them out of one part; split by recording"))
-        } else {
-            findings.append(.ok("split", "no held-out frame is in the training set"))
-        }
+        let isSmall = training.count + parts.reduce(0) { $0 + $1.1.count } <= mostFrames
+        let frames = comparesPixels && isSmall ? Set(frameHashes(training)) : []
+        var findings = parts.compactMap { name, part in leak(name, part, labels: known, frames: frames) }
+        if findings.isEmpty { findings.append(.ok("split", "no \(parts.map(\.0).joined(separator: " or ")) frame is in the training set")) }
         let again = own.count - known.count
         if Double(again) > 0.05 * Double(own.count) {
             findings.append(
@@ -37,6 +25,22 @@ enum Duplicates {
                     cure: "list each frame once, or record more"))
         }
         return findings
+    }
+
+    /// - Parameters:
+    ///   - labels, frames: hashes of the training set's; no frames: labels alone are compared.
+    private static func leak(_ name: String, _ part: any FrameSource, labels: Set<Int>, frames: Set<Int>) -> Finding? {
+        var (leak, words) = (labelHashes(part).count { labels.contains($0) }, "by their labels")
+        if !frames.isEmpty {
+            let same = frameHashes(part).count { frames.contains($0) }
+            if same > leak { (leak, words) = (same, "by their pixels") }
+        }
+        guard leak > 0 else { return nil }
+        return .problem(
+            "split",
+            "\(leak) of \(part.count) \(name) frames (\(percent(Double(leak) / Double(part.count)))) are in the training set too, \(words): "
+                + "the \(name) error is too good",
+            cure: "take them out of one part; split by recording")
     }
 
     private static func labelHashes(_ source: any FrameSource) -> [Int] {

@@ -47,19 +47,22 @@ package enum LabelsAgainstFrames {
 }
 
 /// Labels by themselves: constant, or of one pose.
-enum LabelSpread {
+package enum LabelSpread {
+    /// What its findings are about.
+    package static let subject = "labels"
+
     static func check(_ all: AllLabels) -> [Finding] {
         let labels = all.labels
         guard labels.count > 1 else { return [] }
         let spread = spread(labels)
         guard spread.place > 1e-3 || spread.pose > 1e-3 else {
-            return [.problem("labels", "all \(labels.count) are the same", cure: "write each frame's own joints into its line")]
+            return [.problem(subject, "all \(labels.count) are the same", cure: "write each frame's own joints into its line")]
         }
         let constant = (0..<HandLabel.jointCount).filter { isConstant($0, labels) }
         if !constant.isEmpty {
             return [
                 .problem(
-                    "labels", "joint\(constant.count == 1 ? "" : "s") \(constant.map(String.init).joined(separator: ", ")) never move",
+                    subject, "joint\(constant.count == 1 ? "" : "s") \(constant.map(String.init).joined(separator: ", ")) never move",
                     cure: "write each frame's own joints; 16 of them, palm first")
             ]
         }

@@ -8,7 +8,7 @@ enum ProcessorCheck {
         let (allowed, online) = (Processors.allowed().count, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
         var findings: [Finding] = []
         let words = "\(Processors.modelName), \(allowed) of \(online) processors may be used"
-        if let share = cpuShare(), share < 0.95 * Double(allowed) {
+        if let share = ProcessorTime.limit(), share < 0.95 * Double(allowed) {
             findings.append(
                 .note(
                     "processors", "\(words), but a limit of the container or job allows the time of \(Double(Int(share * 10)) / 10) alone",
@@ -41,17 +41,5 @@ enum ProcessorCheck {
                 cure: "a newer libopenblas, or OPENBLAS_CORETYPE=Haswell")
         }
         return .ok("BLAS", "OpenBLAS with kernels for \(BLAS.kernelName)")
-    }
-
-    /// Processors' worth of time that the control group allows (cpu.max); nil: no limit is seen.
-    private static func cpuShare() -> Double? {
-        let fields = (MachineFiles.text("/sys/fs/cgroup/cpu.max") ?? "").split(whereSeparator: \.isWhitespace).map(String.init)
-        if fields.count == 2, let quota = Double(fields[0]), let period = Double(fields[1]), period > 0 { return quota / period }
-        if let quota = MachineFiles.number("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), quota > 0,
-            let period = MachineFiles.number("/sys/fs/cgroup/cpu/cpu.cfs_period_us"), period > 0
-        {
-            return Double(quota) / Double(period)
-        }
-        return nil
     }
 }

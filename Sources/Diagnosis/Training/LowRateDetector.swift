@@ -2,12 +2,13 @@ import Telemetry
 
 /// A learning rate so low that nothing moves.
 struct LowRateDetector: TrainingDetector {
+    static let isCause = true
     private static let steps = 40
     private var errors: [Double] = []
 
-    mutating func look(_ facts: StepFacts, _ run: RunFacts) -> String? {
-        guard errors.count < Self.steps else { return nil }
-        errors.append(facts.jointError)
+    mutating func look(_ facts: TrainingFacts, _ run: RunFacts) -> String? {
+        guard errors.count < Self.steps, let jointError = facts.outputs?.jointError else { return nil }
+        errors.append(jointError)
         // Rates of recipes are 1e-5 and more; SGD's are of another size.
         guard errors.count == Self.steps, run.learningRate < (run.isAdaptive ? 2e-6 : 1e-5) else { return nil }
         let (first, last) = (errors.prefix(10).reduce(0, +) / 10, errors.suffix(10).reduce(0, +) / 10)

@@ -9,7 +9,8 @@ struct OverfittingDetector: TrainingDetector {
     private var stuck = 0
     private var mark = (heldOut: Double.infinity, training: Double.infinity)
 
-    mutating func look(heldOut: Double, training: Double, step: Int) -> String? {
+    mutating func look(_ facts: TrainingFacts, _ run: RunFacts) -> String? {
+        guard let heldOut = facts.heldOut, let training = facts.recentError else { return nil }
         if heldOut < 0.95 * mark.heldOut { (mark, stuck) = ((heldOut, training), 0) } else { stuck += 1 }
         if stuck >= 3, heldOut > 1.8 * training, training < 0.85 * mark.training {
             return "the held-out joint error stays at " + format("%.1f mm", heldOut) + ", while that of training has fallen from "
