@@ -119,10 +119,12 @@ job_wants_more() {
     fi
     # 137, 143: a rank was killed, or srun ended those that outlived another.
     if [[ $status =~ ^(70|137|143)$ ]]; then
-        [[ ! -e $counter ]] || failed=$(<"$counter")
-        if ((requeue && failed < tries)); then
+        # A file that somebody else may have put there counts for nothing, and is not written through.
+        [[ ! -O $counter || -L $counter ]] || failed=$(<"$counter")
+        [[ $failed =~ ^[1-9][0-9]{0,5}$ ]] || failed=0
+        rm -f -- "$counter"
+        if ((requeue && failed < tries)) && (set -o noclobber && printf '%d\n' "$((failed + 1))" >"$counter"); then
             lost=1
-            printf '%d\n' "$((failed + 1))" >"$counter"
             echo "dtrain hung, or lost a rank or a node ($status); trying again ($((failed + 1)) of $tries)"
             return 0
         fi

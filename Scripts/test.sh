@@ -72,7 +72,7 @@ core_tests() {
 }
 
 # Suites that start dtrain, those that take longest first.
-slow=(StopTests CheckpointWritingTests PresetTests LimitTests ExchangeTests StorageTests WatchdogTests)
+slow=(StopTests NodeSnapshotTests CheckpointWritingTests PresetTests LimitTests ExchangeTests StorageTests WatchdogTests)
 all=$(swift_tests --list-tests 2>/dev/null)
 mapfile -t others < <(sed -n 's,^CommandLineTests\.CommandLineTests/\([A-Za-z]*\)/.*,\1,p' <<<"$all" | sort -u |
     grep -vxF "$(printf '%s\n' "${slow[@]}")")

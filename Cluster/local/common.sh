@@ -61,16 +61,19 @@ processors_of() {
 }
 
 # enter NODE COMMAND...: becomes COMMAND on the node, which has its own network, host name, /etc/hosts, /dev/shm and
-# processors, and shares files and processes with the machine.
+# processors, and shares files and processes with the machine. What lies in its /dev/shm stays there, as on a real node.
 enter() {
     local node=$1 processors
     processors=$(processors_of "$node")
     shift
     # shellcheck disable=SC2016
     exec nsenter --net="/run/netns/$cluster-$node" unshare --mount --uts sh -c '
-        hostname "$1" && mount --bind "$2" /etc/hosts && mount -t tmpfs tmpfs /dev/shm && shift 2 && exec "$@"' \
-        sh "$node" "$state/hosts" taskset --cpu-list "$processors" "$@"
+        hostname "$1" && mount --bind "$2" /etc/hosts && mount --bind "$3" /dev/shm && shift 3 && exec "$@"' \
+        sh "$node" "$state/hosts" "$state/memory/$node" taskset --cpu-list "$processors" "$@"
 }
+
+# forget NODE: what lies in its memory is gone, as after a loss of power.
+forget() { find "$state/memory/$1" -mindepth 1 -delete; }
 
 # Ends what runs on the nodes and removes all that `up` made, whole or not.
 take_down() {
@@ -85,6 +88,10 @@ take_down() {
     done
     for space in "${spaces[@]}"; do
         ip netns delete "$space"
+    done
+    for space in "$state"/memory/*; do
+        # Lazily: a process that is ending may still have a file in it.
+        ! mountpoint --quiet "$space" || umount --lazy "$space"
     done
     rm -rf -- "$state" "$service"
     rmdir -- "${state%/*}" "${service%/*}" 2>/dev/null || true

@@ -84,6 +84,7 @@ lose() {
     local processes
     mapfile -t processes < <(ip netns pids "$cluster-$1")
     ((${#processes[@]} == 0)) || kill -KILL "${processes[@]}" 2>/dev/null || true
+    forget "$1"
 }
 
 dispatch() {

@@ -34,7 +34,7 @@ package struct CheckpointState: Sendable {
     /// The bytes of a `state.json`.
     ///
     /// - Throws: `.refused` when `training` cannot be written as JSON.
-    static func encode<Training: Encodable>(
+    package static func encode<Training: Encodable>(
         step: Int, score: Double?, evaluation: String? = nil, files: [String: FileDigest], training: Training
     ) throws(CheckpointError) -> [UInt8] {
         let encoder = JSONEncoder()
@@ -66,7 +66,7 @@ package struct CheckpointState: Sendable {
     /// Reads and checks the bytes of a `state.json`; `path` is for the errors.
     ///
     /// - Throws: `.damaged`, `.unsupported`.
-    init(sealed: [UInt8], path: String) throws(CheckpointError) {
+    package init(sealed: [UInt8], path: String) throws(CheckpointError) {
         var bytes = sealed
         guard bytes.starts(with: Self.sealPrefix), bytes.count > Self.sealRange.upperBound,
             let text = String(validating: bytes[Self.sealRange], as: UTF8.self), let seal = Checksum(text)

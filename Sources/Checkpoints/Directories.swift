@@ -3,12 +3,14 @@ import Tensors
 
 /// Directory operations with errors in words. None follows a symbolic link out of the tree it was given.
 package enum Directories {
-    /// `mkdir(2)` with all missing parents, each made to last; one that is there already is fine.
-    static func create(_ path: String) throws(CheckpointError) {
+    /// `mkdir(2)` with all missing parents, each made to last; one that is there already is fine, and keeps its mode.
+    /// - Parameter mode: of the last one, where it is made; the umask applies, as to its parents.
+    static func create(_ path: String, mode: mode_t = 0o777) throws(CheckpointError) {
         var parent = path.hasPrefix("/") ? "/" : "."
-        for part in path.split(separator: "/") {
+        let parts = path.split(separator: "/")
+        for (index, part) in parts.enumerated() {
             let directory = parent == "/" ? "/\(part)" : "\(parent)/\(part)"
-            if mkdir(directory, 0o755) == 0 {
+            if mkdir(directory, index == parts.count - 1 ? mode : 0o777) == 0 {
                 // A parent that may be written but not read cannot be opened for this.
                 try? synchronize(parent)
             } else if errno != EEXIST {
@@ -28,7 +30,7 @@ package enum Directories {
 
     /// `mkdir(2)` of one directory, which must not be there yet, in one that must.
     static func createOne(_ path: String) throws(CheckpointError) {
-        guard mkdir(path, 0o755) == 0 else { throw .system("create the directory", path, code: errno, making: true) }
+        guard mkdir(path, 0o777) == 0 else { throw .system("create the directory", path, code: errno, making: true) }
     }
 
     /// The names in a directory, sorted; nil when it is not there. `opendir(3)`, `readdir(3)`.
@@ -65,7 +67,7 @@ package enum Directories {
     static var uniqueSuffix: String { "\(getpid())-\(String(UInt32.random(in: 0...UInt32.max), radix: 16))" }
 
     /// Removes a file, a link (not what it points at), or a directory with all in it. A name that is not there is fine.
-    static func remove(_ path: String) throws(CheckpointError) {
+    package static func remove(_ path: String) throws(CheckpointError) {
         var status = stat()
         guard lstat(path, &status) == 0 else {
             if errno == ENOENT { return }

@@ -45,7 +45,7 @@ struct OpenFile: ~Copyable, Sendable {
         _ path: String, _ flags: Int32, action: String
     ) throws(CheckpointError) -> OpenFile {
         while true {
-            let descriptor = open(path, flags | O_CLOEXEC, 0o644)
+            let descriptor = open(path, flags | O_CLOEXEC, 0o666)
             if descriptor >= 0 { return OpenFile(descriptor: descriptor, path: path) }
             if errno != EINTR { throw .system(action, path, code: errno, making: flags & (O_CREAT | O_DIRECTORY) != 0) }
         }

@@ -1,4 +1,4 @@
-import Glibc
+package import Glibc
 
 /// The directory of one run, held by this process alone until it is closed:
 /// `config.yaml`, `metrics.jsonl`, `checkpoints/`, and, while the run lasts, `lock`.
@@ -25,16 +25,23 @@ package final class RunDirectory {
     /// The holder found dead, when its lock was taken over.
     package var takenOverFrom: LockRecord? { lock?.takenOverFrom }
 
+    /// The mode of a run directory that dtrain makes: its owner's alone.
+    package static let mode: mode_t = 0o700
+
     /// Creates the directory if need be, proves that it can be written, and locks it.
     ///
+    /// One that is made is for its owner alone. One that is there keeps its mode, so that a group can share it; what is written
+    /// into it goes by the umask.
+    ///
     /// Files that no run writes are left alone and do not matter.
-    /// - Throws: `.locked` naming the holder, `.refused` for another run's files, `.system` or `.missing` where it
-    ///   cannot be written.
+    /// - Throws: `.locked` naming the holder, `.refused` for another run's files and for a directory that a stranger may have
+    ///   put there, `.system` or `.missing` where it cannot be written.
     package init(_ path: String, existing: ExistingRun) throws(CheckpointError) {
         let trimmed = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
         guard !trimmed.isEmpty else { throw CheckpointError(.refused, path: "\"\"", "is no name for a run directory") }
         self.path = trimmed
-        try Directories.create(trimmed)
+        try Directories.create(trimmed, mode: Self.mode)
+        try DirectoryTrust.require(trimmed)
         let lock = try RunLock.acquire("\(trimmed)/lock")
         let found = try Self.runFiles(in: trimmed)
         holdsRun = !found.isEmpty

@@ -55,7 +55,7 @@ package final class RunLock {
     /// Adds to this process's lock that it saves a step and then ends, so that the next run knows to wait.
     package static func note(saving step: Int, lock path: String) {
         guard (try? requireHeld(path)) != nil else { return }
-        let descriptor = open(path, O_WRONLY | O_APPEND | O_CLOEXEC)
+        let descriptor = open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW)
         guard descriptor >= 0 else { return }
         let bytes = Array(LockRecord.line(saving: step).utf8)
         _ = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }

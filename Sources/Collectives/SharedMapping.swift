@@ -77,7 +77,9 @@ final class SharedMapping {
     private static func create(_ kind: SharedMemoryKind, pid: Int, nonce: Int, bytes: Int) -> (file: Int32, problem: String?) {
         let file: Int32
         switch kind {
-        case .memory: file = dtrain_memory_file("dtrain")
+        case .memory:
+            file = dtrain_memory_file("dtrain")
+            if file >= 0 { fchmod(file, 0o600) }
         case .file: file = shm_open(name([pid, 0, nonce]), O_CREAT | O_EXCL | O_RDWR, 0o600)
         }
         var nonce = nonce
@@ -89,10 +91,11 @@ final class SharedMapping {
     }
 
     /// Whether it is the file that rank 0 made: where process numbers differ between ranks (containers), /proc may lead to
-    /// another, which is none of ours to touch.
+    /// another, which is none of ours to touch. Nor is another user's.
     private static func isRight(_ file: Int32, nonce: Int, bytes: Int) -> Bool {
         var (status, seen) = (stat(), 0)
-        return fstat(file, &status) == 0 && status.st_size == bytes && pread(file, &seen, 8, 0) == 8 && seen == nonce
+        return fstat(file, &status) == 0 && status.st_uid == geteuid() && status.st_mode & 0o077 == 0 && status.st_size == bytes
+            && pread(file, &seen, 8, 0) == 8 && seen == nonce
     }
 
     private static func open(_ kind: SharedMemoryKind, record: [Int]) -> Int32 {

@@ -13,7 +13,7 @@ package struct Ownership: Sendable {
         case average
 
         /// As a number, for messages.
-        var code: Int {
+        package var code: Int {
             switch self {
             case .weights: 0
             case .average: 1
@@ -21,7 +21,7 @@ package struct Ownership: Sendable {
             }
         }
 
-        init(code: Int) { self = code == 0 ? .weights : code == 1 ? .average : .state(code - 2) }
+        package init(code: Int) { self = code == 0 ? .weights : code == 1 ? .average : .state(code - 2) }
     }
 
     /// Consecutive rows of a parameter that one rank holds.

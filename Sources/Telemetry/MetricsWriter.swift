@@ -53,11 +53,11 @@ package final class MetricsWriter {
     private let path: String
     private var waiting: [[UInt8]] = []
 
-    /// Opens for appending (open O_APPEND), creates if needed.
+    /// Opens for appending (open O_APPEND), creates if needed; a symbolic link is not followed.
     /// - Throws: `WriteError`.
     package init(path: String) throws(WriteError) {
         self.path = path
-        descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
+        descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0o666)
         guard descriptor >= 0 else { throw Self.failure(path) }
     }
 

@@ -28,6 +28,8 @@ final class RunCheckpoints {
 
     private let store: CheckpointStore
     private let network: Network
+    /// In the nodes' memory, where the run keeps any.
+    private(set) var snapshots: NodeSnapshots?
     private let stateNames: [String]
     private let bases: TensorBases
     private let ownership: Ownership
@@ -103,7 +105,7 @@ final class RunCheckpoints {
         injected += injecting
         let write = CheckpointWrite(
             store: store, step: step, state: state,
-            score: state.validationStep == step ? state.validation?.jointErrorMillimetres : nil, table: ownership.table, stateNames: stateNames,
+            score: Self.score(state, step: step), table: ownership.table, stateNames: stateNames,
             hasAverage: bases.average != nil,
             faults: injecting)
         guard ownership.isReplicated else {
@@ -173,6 +175,32 @@ final class RunCheckpoints {
                 "warning: checkpoint of step \(outcome.step) could not be written: \(error); the checkpoints before are as they "
                     + "were, and training goes on; \(Self.mostFailures) such in a row end it")
         }
+    }
+
+    // MARK: Snapshots
+
+    /// Takes the memory for snapshots; all ranks call, before the first step.
+    /// - Parameter directory: the run's.
+    /// - Returns: a line for the user, where there is no memory.
+    func beginSnapshots(_ interval: SnapshotInterval, run directory: String, step: Int) throws -> String? {
+        let subject = SnapshotSubject(table: ownership.table, stateNames: stateNames, hasAverage: bases.average != nil)
+        let begun = try NodeSnapshots.begin(
+            interval, run: directory, subject: subject, ownership: ownership, bases: bases, communicator: communicator, team: team,
+            step: step)
+        snapshots = begun.snapshots
+        return begun.note
+    }
+
+    /// Takes a snapshot, where one is due after `step`; all ranks call.
+    func keepSnapshot(step: Int, state: @autoclosure () -> TrainingState) throws -> NodeSnapshots.Cost? {
+        guard let snapshots, snapshots.isDue(step) else { return nil }
+        watchdog.enter(.checkpoint, step: step)
+        let state = state()
+        return try snapshots.take(step: step, state: state, score: Self.score(state, step: step), evaluation: store.evaluation)
+    }
+
+    private static func score(_ state: TrainingState, step: Int) -> Double? {
+        state.validationStep == step ? state.validation?.jointErrorMillimetres : nil
     }
 
     // MARK: Loading

@@ -135,8 +135,9 @@ struct RunData {
             + (centres.map { $0.fingerprint == 0 ? "" : ", centres (\(String($0.fingerprint, radix: 16)))" } ?? "")
         let all = try communicator.allgather(Array(own.utf8)).map { String(decoding: $0, as: UTF8.self) }
         guard let other = all.firstIndex(where: { $0 != all[0] }) else { return }
+        let hosts = try communicator.allgather(Array(communicator.place.host.utf8)).map { String(decoding: $0, as: UTF8.self) }
         throw TrainingFailure(
-            "\(path) is not the same on all ranks: rank 0 sees \(all[0]); rank \(other) sees \(all[other]); "
+            "\(path) is not the same on all ranks: rank 0 on \(hosts[0]) sees \(all[0]); rank \(other) on \(hosts[other]) sees \(all[other]); "
                 + "hint: give all nodes the same data set")
     }
 

@@ -22,10 +22,11 @@ final class RunDirectoryHandle {
     /// - Parameters:
     ///   - state: of the run that begins; the checkpoint must fit it.
     ///   - evaluation: the frames that scores are measured on.
+    ///   - subject: the tensors of the run.
     /// - Throws: `TrainingFailure`, the same on all ranks.
     init(
-        _ configuration: RunConfiguration, state: TrainingState, evaluation: String, communicator: any Communicator,
-        console: Console, watchdog: Watchdog
+        _ configuration: RunConfiguration, state: TrainingState, evaluation: String, subject: SnapshotSubject,
+        communicator: any Communicator, console: Console, watchdog: Watchdog
     ) throws {
         let chosen = try communicator.together { communicator.rank == 0 ? try Self.choosePath(configuration) : "" }
         let path = try communicator.broadcast(chosen)
@@ -41,11 +42,39 @@ final class RunDirectoryHandle {
         directory = opened?.directory
         checkpoint = opened?.checkpoint
         notes = opened?.notes ?? []
+        if configuration.resume == "auto" {
+            try recover(configuration, state: state, evaluation: evaluation, subject, communicator, watchdog)
+        }
         if let before = checkpoint?.state.evaluation, before != evaluation {
             evaluatesOtherFrames = true
             notes.append(
                 "held-out errors were measured on \(before) so far, and are on \(evaluation) from now on: they are not compared, and "
                     + "'best' starts anew with the next one")
+        }
+    }
+
+    /// Makes the newest snapshot that the nodes hold a checkpoint, where it is newer than the newest one on disk; all ranks call.
+    private func recover(
+        _ configuration: RunConfiguration, state: TrainingState, evaluation: String, _ subject: SnapshotSubject,
+        _ communicator: any Communicator, _ watchdog: Watchdog
+    ) throws {
+        let onDisk = try Int(communicator.maximum(Double(checkpoint?.step ?? -1)))
+        guard let recovery = try SnapshotRecovery(run: path, subject: subject, communicator: communicator, beat: { watchdog.beat() }),
+            let step = recovery.newestStep, step > onDisk, let saved = try recovery.state(of: step, evaluation: evaluation)
+        else { return }
+        try state.requireSameRun(as: saved.state, of: "the snapshot of step \(step)", allowing: configuration.allowChange)
+        let write = CheckpointWrite(
+            store: store, step: step, state: saved.state, score: saved.score, table: subject.table, stateNames: subject.stateNames,
+            hasAverage: subject.hasAverage, faults: 0)
+        guard let outcome = try recovery.promote(step: step, write) else { return }
+        switch outcome.result {
+        case .success(let path):
+            checkpoint = try? Checkpoint.open(path, verifying: .sizes)
+            notes.append(
+                "going on from the snapshot of step \(step) in the nodes' memory, now a checkpoint; the newest before it was "
+                    + (onDisk < 0 ? "none" : "of step \(onDisk)"))
+        case .failure(let error):
+            notes.append("the snapshot of step \(step) in the nodes' memory could not be made a checkpoint: \(error)")
         }
     }
 
@@ -148,7 +177,7 @@ final class RunDirectoryHandle {
         // Two starts within a second choose alike: who makes the directory has it.
         let name = "runs/\(stamp)-\(configuration.preset.rawValue)"
         var (path, number) = (name, 1)
-        while mkdir(path, 0o777) != 0, errno == EEXIST {
+        while mkdir(path, RunDirectory.mode) != 0, errno == EEXIST {
             number += 1
             path = "\(name)-\(number)"
         }

@@ -165,8 +165,10 @@ package final class Trainer {
             dataFingerprint: data.fingerprint,
             trainingSamples: data.training.count)
         directory = try RunDirectoryHandle(
-            resolved, state: state, evaluation: data.evaluation(resolved), communicator: communicator, console: console,
-            watchdog: watchdog)
+            resolved, state: state, evaluation: data.evaluation(resolved),
+            subject: SnapshotSubject(
+                table: exchangePlan.ownership.table, stateNames: resolved.optimizer.stateNames, hasAverage: resolved.model.averaging != nil),
+            communicator: communicator, console: console, watchdog: watchdog)
         resolved.runDir = directory.path
         self.configuration = resolved
 
@@ -363,6 +365,7 @@ package final class Trainer {
         let aside = try communicator.together { try directory.begin(configurationText: configurationText()) }
         if communicator.rank == 0 { events.begin(path: "\(directory.path)/events.jsonl", step: step) }
         for path in aside { console.line("note: set aside: \(path)") }
+        if let note = try checkpoints.beginSnapshots(configuration.snapshotEvery, run: directory.path, step: step) { console.line(note) }
         if resumes {
             console.line("resumed: \(checkpoint?.path ?? ""), step \(step)")
         } else if configuration.saveInitial {

@@ -22,6 +22,8 @@ extension Trainer {
             let isSaved = failure.savesSteps && saveBeforeEnding()
             watchdog.enter(.ending, step: step)
             let isWritten = (try? checkpoints.finish()) != nil
+            // Where the newest checkpoint could not be written they are what is left.
+            if isWritten { checkpoints.snapshots?.end() }
             tellNews()
             loader.stop()
             directory.close()
@@ -29,6 +31,7 @@ extension Trainer {
             throw isSaved && isWritten ? failure.adding("; step \(step) is saved: --resume auto goes on from it") : failure
         }
         stops.clear()
+        checkpoints.snapshots?.end()
         loader.stop()
         directory.close()
         tellEnd(step == totalSteps ? "done" : "stopped")
@@ -73,6 +76,7 @@ extension Trainer {
             let isEarly = isOutOfPatience && !isLast
             if isEarly && !isSaved && configuration.verifyEvery > 0 { try timer.measureVerification { try verify() } }
             if isSaved || isEarly { try timer.measureElsewhere { try save(isLast: isLast || isEarly) } }
+            if !isLast && !isEarly { try timer.measureElsewhere { try keepSnapshot() } }
             tellNews()
             if let reason = stopReason, step < totalSteps, !isOutOfPatience { return try leave(reason) }
         }

@@ -199,16 +199,30 @@ extension Trainer {
         }
     }
 
-    /// Saves the state after this step, unless it is saved already.
-    func save(isLast: Bool) throws {
-        guard lastSaved != step else { return }
-        watchdog.enter(.checkpoint, step: step)
+    /// What a checkpoint or a snapshot of this step is to hold; complete on rank 0.
+    private var stateToSave: TrainingState {
         var saved = state
         saved.optimizerSteps = optimizer.step == step ? nil : optimizer.step
         saved.averagedUpdates = average?.updates
         saved.skippedSampleNames = skippedNames.isEmpty ? nil : skippedNames.sorted()
+        return saved
+    }
+
+    /// Keeps the state after this step in the nodes' memory, where that is due.
+    func keepSnapshot() throws {
+        guard let cost = try checkpoints.keepSnapshot(step: step, state: stateToSave) else { return }
+        write([
+            ("step", .integer(step)),
+            ("snapshot", .object([("pause_ms", .number(cost.seconds * 1000)), ("next_after_steps", .integer(cost.interval))])),
+        ])
+    }
+
+    /// Saves the state after this step, unless it is saved already.
+    func save(isLast: Bool) throws {
+        guard lastSaved != step else { return }
+        watchdog.enter(.checkpoint, step: step)
         let pause = try checkpoints.save(
-            step: step, state: saved, isLast: isLast,
+            step: step, state: stateToSave, isLast: isLast,
             stepsLeft: min(configuration.checkpointEvery - step % configuration.checkpointEvery, totalSteps - step))
         lastSaved = step
         guard let pause else { return }

@@ -71,13 +71,18 @@ struct TrainingState: Codable, Equatable, Sendable {
 
     /// Throws when a run that starts in this state cannot go on from a checkpoint.
     func requireSameRun(as checkpoint: Checkpoint, allowing changes: ResumeChanges) throws {
-        let differences = try checkpoint.training(as: TrainingState.self).differences(from: self)
+        try requireSameRun(as: try checkpoint.training(as: TrainingState.self), of: checkpoint.path, allowing: changes)
+    }
+
+    /// Throws when a run that starts in this state cannot go on from another, which `source` holds.
+    func requireSameRun(as saved: TrainingState, of source: String, allowing changes: ResumeChanges) throws {
+        let differences = saved.differences(from: self)
             .filter { !($0.change.map(changes.contains) ?? false) }
         guard !differences.isEmpty else { return }
         let allowable = Set(differences.compactMap(\.change)).sorted()
         let isAllowable = differences.allSatisfy { $0.change != nil }
         throw TrainingFailure(
-            "\(checkpoint.path) is of another run: \(differences.map(\.text).joined(separator: "; ")); hint: resume with the "
+            "\(source) is of another run: \(differences.map(\.text).joined(separator: "; ")); hint: resume with the "
                 + "same settings (--config RUN/config.yaml), "
                 + (isAllowable ? "allow it with --allow-change \(allowable.joined(separator: ",")), " : "")
                 + "or start anew with another --run-dir")

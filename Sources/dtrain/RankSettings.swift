@@ -2,6 +2,8 @@ import ArgumentParser
 import Checkpoints
 import FoundationEssentials
 import Glibc
+import Kernels
+import Tensors
 import Training
 
 /// What this rank was started with, for the comparison with the others'.
@@ -13,7 +15,9 @@ enum RankSettings {
         let environment = ProcessInfo.processInfo.environment
         return SettingsCheck(
             configuration, program: [("version", Dtrain.configuration.version), ("build", build)],
-            environment: variables.map { ($0, environment[$0] ?? "unset") })
+            environment: variables.map { ($0, environment[$0] ?? "unset") }
+                // Replicas stay equal, as sums are made once; what differs is how an activation is rounded on a rank.
+                + [("processor", Processors.modelName), ("BLAS kernels", BLAS.kernelName)])
     }
 
     /// A checksum of the running program's file; builds for other processors round otherwise.

@@ -42,6 +42,46 @@ import Testing
         }
     }
 
+    private func mode(_ path: String) -> mode_t {
+        var status = stat()
+        return stat(path, &status) == 0 ? status.st_mode & 0o7777 : 0
+    }
+
+    /// What dtrain makes is its owner's; what a group prepared stays as it was made.
+    @Test func modes() throws {
+        let scratch = try Scratch()
+        let before = umask(0o002)
+        defer { umask(before) }
+        _ = try RunDirectory(scratch.file("runs/one"), existing: .refuse)
+        #expect(mode(scratch.file("runs")) == 0o775 && mode(scratch.file("runs/one")) == 0o700)
+        mkdir(scratch.file("shared"), 0o770)
+        let shared = try RunDirectory(scratch.file("shared"), existing: .refuse)
+        try AtomicFile.write(shared.configurationPath, "seed: 1\n")
+        try CheckpointStore(directory: shared.checkpointsPath).prepare()
+        #expect(mode(shared.path) == 0o770 && mode(shared.configurationPath) == 0o664 && mode(shared.checkpointsPath) == 0o775)
+    }
+
+    /// Another user's directory where everybody may put one, or a link of that user's, is a trap; the group's is not.
+    @Test(.enabled(if: geteuid() == 0, "it takes root to make another user's directory")) func aStrangersDirectoryIsRefused() throws {
+        let scratch = try Scratch()
+        chmod(scratch.path, 0o1777)
+        mkdir(scratch.file("trap"), 0o777)
+        chown(scratch.file("trap"), 65534, 65534)
+        let error = try failure { _ = try RunDirectory(scratch.file("trap"), existing: .resume) }
+        #expect(error.kind == .refused && error.description.contains("belongs to user nobody, and lies where everybody may put it; hint: "))
+        #expect(try names(scratch.file("trap")) == [])
+        mkdir(scratch.file("own"), 0o700)
+        symlink("own", scratch.file("link"))
+        lchown(scratch.file("link"), 65534, 65534)
+        #expect(try failure { _ = try RunDirectory(scratch.file("link"), existing: .resume) }.kind == .refused)
+        #expect(try names(scratch.file("own")) == [])
+        _ = try RunDirectory(scratch.file("own"), existing: .resume)
+        // Where only a group may write, it is the group's affair.
+        chmod(scratch.path, 0o2775)
+        chmod(scratch.file("trap"), 0o2770)
+        _ = try RunDirectory(scratch.file("trap"), existing: .resume)
+    }
+
     @Test func leftoversOfAtomicWritesGo() throws {
         let scratch = try Scratch()
         try put([1], scratch.file(".tmp-config.yaml-99"))

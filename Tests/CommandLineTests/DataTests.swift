@@ -52,9 +52,10 @@ extension CommandLineTests {
         }
 
         @Test(.enabled(if: Dtrain.canRunRanks, Dtrain.noRanks)) func otherLabelsOnAnotherRankAreRefused() throws {
+            let host = ProcessInfo.processInfo.hostName
             let outcome = try run([try folder.dataSet(frames: 60), try folder.dataSet("other", frames: 50)], ["--steps", "2"])
-            #expect(outcome.status == 1 && outcome.stderr.contains("is not the same on all ranks: rank 0 sees 60 training samples"))
-            #expect(outcome.stderr.contains("rank 1 sees 50 training samples"), "\(outcome)")
+            #expect(outcome.status == 1 && outcome.stderr.contains("is not the same on all ranks: rank 0 on \(host) sees 60 training samples"))
+            #expect(outcome.stderr.contains("rank 1 on \(host) sees 50 training samples"), "\(outcome)")
         }
 
         /// Whichever rank lacks a frame, all leave it out, or end with its name.

@@ -76,7 +76,7 @@ struct WatchTests {
     }
 
     /// Two nodes: ranks 0 and 1 on the first, ranks 2 and 3 on the second, over the loopback.
-    private func channels(token: UInt64, otherToken: UInt64? = nil) throws -> (
+    private func channels(_ secret: RunSecret, other otherSecret: RunSecret? = nil) throws -> (
         hub: (ProgressBoard, ProgressChannel), other: (ProgressBoard, ProgressChannel)
     ) {
         let boards = (0..<2).map { _ in ProgressBoard(ranks: 4, path: nil, isFirst: true)! }
@@ -85,19 +85,19 @@ struct WatchTests {
         return (
             (
                 boards[0],
-                ProgressChannel(descriptor: hub, isHub: true, board: boards[0], own: [0, 1], hub: [], token: token)
+                ProgressChannel(descriptor: hub, isHub: true, board: boards[0], own: [0, 1], hub: [], secret: secret)
             ),
             (
                 boards[1],
                 ProgressChannel(
                     descriptor: try socketOfTest().descriptor, isHub: false, board: boards[1], own: [2, 3], hub: [address],
-                    token: otherToken ?? token)
+                    secret: otherSecret ?? secret)
             )
         )
     }
 
     @Test func nodesTellEachOther() throws {
-        let (hub, other) = try channels(token: 42)
+        let (hub, other) = try channels(RunSecret(42, 7))
         other.0.enter(.checkpoint, step: 9, rank: 3)
         other.1.exchange()
         hub.1.exchange()
@@ -133,11 +133,72 @@ struct WatchTests {
     }
 
     @Test func messagesOfAnotherRunAreIgnored() throws {
-        let (hub, other) = try channels(token: 42, otherToken: 43)
-        other.0.enter(.checkpoint, step: 9, rank: 3)
-        other.1.exchange()
-        hub.1.exchange()
-        #expect(hub.0[3].beats == 0)
+        for stranger in [RunSecret(43, 7), RunSecret(42, 8), RunSecret(7, 42)] {
+            let (hub, other) = try channels(RunSecret(42, 7), other: stranger)
+            other.0.enter(.checkpoint, step: 9, rank: 3)
+            other.1.exchange()
+            hub.1.exchange()
+            #expect(hub.0[3].beats == 0)
+            hub.0.beat(rank: 0)
+            other.1.exchange()
+            #expect(other.0.progress == 1, "nothing was answered")
+        }
+    }
+
+    /// Messages of every length up to beyond the largest, with the secret too: those of the right length alone are taken, and a
+    /// flood of others neither keeps the look long nor hides, the next time, what a node says.
+    @Test func messagesOfNoRunAreDropped() throws {
+        let secret = RunSecret(.random(in: 0 ... .max), .random(in: 0 ... .max))
+        let board = try #require(ProgressBoard(ranks: 4, path: nil, isFirst: true))
+        let (socket, port) = try socketOfTest()
+        let hub = ProgressChannel(descriptor: socket, isHub: true, board: board, own: [0, 1], hub: [], secret: secret)
+        let stranger = try socketOfTest().descriptor
+        defer { close(stranger) }
+        var address = try #require(ProgressChannel.address("127.0.0.1", port: port))
+        func send(_ bytes: [UInt8]) {
+            withUnsafePointer(to: &address) {
+                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    _ = sendto(stranger, bytes, bytes.count, 0, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+                }
+            }
+        }
+        let head = [secret.first, secret.second, 1].flatMap { word in (0..<8).map { UInt8(truncatingIfNeeded: word >> (8 * $0)) } }
+        for length in 0..<8 * 40 where length != 24 + 32 && length != 24 + 64 && length != 24 + 96 && length != 24 + 128 {
+            send(Array((head + [UInt8](repeating: 1, count: 400))[..<length]))
+            hub.exchange()
+        }
+        #expect((0..<4).allSatisfy { board[$0].beats == 0 })
+        let clock = ContinuousClock()
+        for _ in 0..<2000 { send([UInt8](repeating: 9, count: 56)) }
+        let took = clock.measure { hub.exchange() }
+        #expect(took < .seconds(1))
+        for _ in 0..<100 { hub.exchange() }
+        send(head + [3, 2, 1, 0].map { _ in [UInt8](repeating: 0, count: 8) }.joined())
+        send(head + [UInt64(3) << 32 | 2, 9, 5, 0].flatMap { word in (0..<8).map { UInt8(truncatingIfNeeded: word >> (8 * $0)) } })
+        hub.exchange()
+        #expect(board[3].step == 9 && board[3].beats == 5)
+    }
+
+    @Test func aBoardOfSomebodyElseIsNone() throws {
+        let path = "/dev/shm/dtrain-test-\(UUID().uuidString)"
+        defer { unlink(path) }
+        // Too short to map: touching it would be a SIGBUS.
+        close(open(path, O_CREAT | O_RDWR, 0o600))
+        #expect(ProgressBoard(ranks: 3, path: path, isFirst: false) == nil)
+        unlink(path)
+        _ = try #require(ProgressBoard(ranks: 3, path: path, isFirst: true))
+        chmod(path, 0o644)
+        #expect(ProgressBoard(ranks: 3, path: path, isFirst: false) == nil, "others may read it")
+        chmod(path, 0o600)
+        #expect(ProgressBoard(ranks: 3, path: path, isFirst: false) != nil)
+        if geteuid() == 0 {
+            chown(path, 65534, 65534)
+            #expect(ProgressBoard(ranks: 3, path: path, isFirst: false) == nil, "it is another user's")
+        }
+        let link = path + "-link"
+        defer { unlink(link) }
+        symlink(path, link)
+        #expect(ProgressBoard(ranks: 3, path: link, isFirst: false) == nil, "a link is not followed")
     }
 
     private static func entry(

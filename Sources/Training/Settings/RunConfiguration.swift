@@ -99,6 +99,8 @@ package struct RunConfiguration: Sendable, Equatable {
     /// What a resumed run may have otherwise than the run before.
     package var allowChange: ResumeChanges = .none
     package var checkpointEvery = 500
+    /// Steps between snapshots in the nodes' memory.
+    package var snapshotEvery = SnapshotInterval.auto
     /// How many of the newest checkpoints are kept; the best is kept besides.
     package var keepCheckpoints = 3
     package var saveInitial = false

@@ -199,6 +199,12 @@ package enum RunDirectorySection: SettingSection {
         .integer(
             "checkpoint-every", \.checkpointEvery, 1...mostSteps, "steps",
             help: "Steps between checkpoints; one is always written at the end."),
+        .value(
+            "snapshot-every", \.snapshotEvery, "auto|steps", form: "auto, or a number of steps; 0: none",
+            help: """
+                Steps between snapshots in each node's memory, from which --resume auto goes on when a node was lost; auto: on several \
+                nodes, so often that they cost under 1% of the time; 0: none.
+                """),
         .integer(
             "keep-checkpoints", \.keepCheckpoints, 1...1_000_000, help: "Newest checkpoints that are kept, besides the best."),
         .flag(

@@ -70,6 +70,8 @@ package final class ProgressBoard: @unchecked Sendable {
             }
         }
         defer { if descriptor >= 0 { close(descriptor) } }
+        // The name was free a moment ago, but it lies where everybody may make files.
+        guard descriptor < 0 || Self.isOwn(descriptor, bytes: bytes) else { return nil }
         guard
             let mapping = mmap(
                 nil, bytes, PROT_READ | PROT_WRITE, path == nil ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED, descriptor, 0),
@@ -82,6 +84,13 @@ package final class ProgressBoard: @unchecked Sendable {
     }
 
     deinit { munmap(mapping, Self.byteCount(ranks: ranks)) }
+
+    /// Whether an open file is of this user, for nobody else, and as long as a board (`fstat(2)`).
+    private static func isOwn(_ descriptor: Int32, bytes: Int) -> Bool {
+        var status = stat()
+        return fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFREG && status.st_uid == geteuid()
+            && status.st_mode & 0o077 == 0 && status.st_size == bytes
+    }
 
     private static func byteCount(ranks: Int) -> Int {
         MemoryLayout<Header>.stride + ranks * MemoryLayout<Slot>.stride

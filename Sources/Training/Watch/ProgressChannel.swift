@@ -1,5 +1,6 @@
 import Collectives
 package import Glibc
+import Tensors
 
 /// Brings what the boards of other nodes say to the node of rank 0, by UDP, and back to them that something advances.
 ///
@@ -15,15 +16,29 @@ package final class ProgressChannel: @unchecked Sendable {
     private let own: [Int]
     /// Where rank 0 listens: the addresses of its host.
     private let hub: [sockaddr_in]
-    /// Tells messages of this run from others.
-    private let token: UInt64
+    /// Begins every message of this run; any other is dropped.
+    private let secret: RunSecret
+    /// What is received goes here. Longer messages are nobody's.
+    private var room: [UInt8]
 
-    private static let recordBytes = 32
-    private static let maximumBytes = 60_000
+    /// Words of a message before its records: the secret, and what it is.
+    private static let headWords = 3
+    private static let recordWords = 4
+    /// Records of one message; more ranks than these take several.
+    private static let mostRecords = 1000
+    /// Seconds that a look takes at most, whatever strangers send. Messages that are lost to that are as good as unsent ones.
+    private static let longest = 0.02
+
+    private enum Kind: UInt64 {
+        /// Where the ranks of a node stand, to the node of rank 0.
+        case standings = 1
+        /// The answer: that something advances, and how patient to be.
+        case answer = 2
+    }
 
     /// Called by all ranks together.
     /// - Returns: nil on ranks that need none, and where no socket is to be had.
-    static func make(board: ProgressBoard, communicator: any Communicator, token: UInt64) throws -> ProgressChannel? {
+    static func make(board: ProgressBoard, communicator: any Communicator, secret: RunSecret) throws -> ProgressChannel? {
         let place = communicator.place
         guard place.nodes > 1 else { return nil }
         let isHub = communicator.rank == 0
@@ -44,7 +59,7 @@ package final class ProgressChannel: @unchecked Sendable {
         return ProgressChannel(
             descriptor: descriptor, isHub: isHub, board: board,
             own: nodes.indices.filter { nodes[$0] == String(place.node) },
-            hub: words.dropFirst().compactMap { address($0, port: port) }, token: token)
+            hub: words.dropFirst().compactMap { address($0, port: port) }, secret: secret)
     }
 
     /// A channel over a socket of its own.
@@ -53,14 +68,15 @@ package final class ProgressChannel: @unchecked Sendable {
     ///   - own: the ranks of this node.
     ///   - hub: where rank 0 listens; empty there.
     package init(
-        descriptor: Int32, isHub: Bool, board: ProgressBoard, own: [Int], hub: [sockaddr_in], token: UInt64
+        descriptor: Int32, isHub: Bool, board: ProgressBoard, own: [Int], hub: [sockaddr_in], secret: RunSecret
     ) {
         self.descriptor = descriptor
         self.isHub = isHub
         self.board = board
         self.own = own
         self.hub = hub
-        self.token = token
+        self.secret = secret
+        room = [UInt8](repeating: 0, count: 8 * (Self.headWords + Self.recordWords * min(board.ranks, Self.mostRecords)))
     }
 
     deinit { close(descriptor) }
@@ -68,25 +84,27 @@ package final class ProgressChannel: @unchecked Sendable {
     /// Tells, and takes what has come; never waits.
     package func exchange() {
         if !isHub { tell() }
-        var bytes = [UInt8](repeating: 0, count: Self.maximumBytes)
-        // A bound, so that a flood of strangers' messages cannot keep the watchdog here.
-        for _ in 0..<2 * max(16, board.ranks) {
+        // Bounds, so that no flood of messages can keep the watchdog here.
+        let end = Stopwatch.now + Self.longest
+        var taken = 0
+        while taken < 2 * max(16, board.ranks), Stopwatch.now < end {
             var sender = sockaddr_in()
             var length = socklen_t(MemoryLayout<sockaddr_in>.size)
             let count = withUnsafeMutablePointer(to: &sender) { sender in
                 sender.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                    recvfrom(descriptor, &bytes, bytes.count, 0, $0, &length)
+                    // The true length, also of what does not fit.
+                    recvfrom(descriptor, &room, room.count, Int32(MSG_TRUNC), $0, &length)
                 }
             }
             guard count >= 0 else { return }
-            take(Array(bytes[..<count]), from: sender)
+            if take(count, from: sender) { taken += 1 }
         }
     }
 
     private func tell() {
-        for start in stride(from: 0, to: own.count, by: 1000) {
-            var message = [token]
-            for rank in own[start..<min(start + 1000, own.count)] {
+        for start in stride(from: 0, to: own.count, by: Self.mostRecords) {
+            var message = [secret.first, secret.second, Kind.standings.rawValue]
+            for rank in own[start..<min(start + Self.mostRecords, own.count)] {
                 let standing = board[rank]
                 message += [
                     UInt64(rank) << 32 | UInt64(standing.phase.rawValue), UInt64(standing.step), UInt64(standing.beats),
@@ -97,23 +115,35 @@ package final class ProgressChannel: @unchecked Sendable {
         }
     }
 
-    private func take(_ bytes: [UInt8], from sender: sockaddr_in) {
-        guard bytes.count % 8 == 0 else { return }
-        let words = stride(from: 0, to: bytes.count, by: 8).map { start in
-            bytes[start..<start + 8].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+    /// Takes the message of `count` bytes in `room`: by its length first, then by its secret; only then is anything read.
+    /// - Returns: whether it is one of this run.
+    private func take(_ count: Int, from sender: sockaddr_in) -> Bool {
+        let records = count / 8 - Self.headWords
+        guard count <= room.count, count % 8 == 0, records > 0, word(0) == secret.first, word(1) == secret.second else { return false }
+        switch Kind(rawValue: word(2)) {
+        case .standings where isHub && records % Self.recordWords == 0:
+            for start in stride(from: 0, to: records, by: Self.recordWords) {
+                takeRecord((0..<Self.recordWords).map { word(Self.headWords + start + $0) })
+            }
+            send(
+                [
+                    secret.first, secret.second, Kind.answer.rawValue, UInt64(bitPattern: Int64(board.progress)),
+                    board.patience.bitPattern,
+                ], to: sender)
+        case .answer where !isHub && records == 2:
+            let patience = Double(bitPattern: word(4))
+            board.hear(Int(Int64(bitPattern: word(3))), patience: patience >= 1 ? patience : 1)
+        default: return false
         }
-        guard let first = words.first else { return }
-        if isHub, first == token, (words.count - 1) % 4 == 0 {
-            for start in stride(from: 1, to: words.count, by: 4) { takeRecord(words[start..<start + 4]) }
-            send([~token, UInt64(bitPattern: Int64(board.progress)), board.patience.bitPattern], to: sender)
-        } else if !isHub, first == ~token, words.count == 3 {
-            let patience = Double(bitPattern: words[2])
-            board.hear(Int(Int64(bitPattern: words[1])), patience: patience >= 1 ? patience : 1)
-        }
+        return true
     }
 
-    private func takeRecord(_ record: ArraySlice<UInt64>) {
-        let words = Array(record)
+    /// A word of `room`, little-endian.
+    private func word(_ index: Int) -> UInt64 {
+        room[8 * index..<8 * index + 8].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+    }
+
+    private func takeRecord(_ words: [UInt64]) {
         let rank = Int(words[0] >> 32)
         guard rank < board.ranks, !own.contains(rank), let phase = RunPhase(rawValue: Int(words[0] & 0xFFFF_FFFF)),
             words[1] < 1 << 62, words[2] < 1 << 62, words[3] < 1 << 40

@@ -32,11 +32,10 @@ final class Watchdog: @unchecked Sendable {
     /// - Parameter timeout: seconds without progress on any rank; 0: only the launcher's end is watched for.
     /// - Throws: `ThreadError`, `CollectiveError`.
     static func start(communicator: any Communicator, timeout: Double, supervision: Supervision?) throws -> Watchdog {
-        var generator = SystemRandomNumberGenerator()
-        let chosen = try communicator.broadcast(String(UInt64.random(in: 1...UInt64.max >> 1, using: &generator)))
-        let token = UInt64(chosen) ?? 1
-        let board = try makeBoard(communicator, token: token)
-        let channel = try ProgressChannel.make(board: board, communicator: communicator, token: token)
+        // The board's name can be seen by all on the node, for a moment: it is another secret than the messages'.
+        let board = try makeBoard(communicator, name: try RunSecret.make(communicator))
+        let channel = try ProgressChannel.make(
+            board: board, communicator: communicator, secret: try RunSecret.make(communicator))
         let places = try communicator.allgather(Array("\(communicator.place.node) \(communicator.place.host)".utf8))
             .map { String(decoding: $0, as: UTF8.self).split(separator: " ", maxSplits: 1).map(String.init) }
         let watchdog = Watchdog(
@@ -50,9 +49,9 @@ final class Watchdog: @unchecked Sendable {
 
     /// A board the ranks of each node share, its name removed at once; where a node has no memory for it, each of its ranks has
     /// one of its own.
-    private static func makeBoard(_ communicator: any Communicator, token: UInt64) throws -> ProgressBoard {
+    private static func makeBoard(_ communicator: any Communicator, name: RunSecret) throws -> ProgressBoard {
         let place = communicator.place
-        let path = place.localSize > 1 ? "/dev/shm/dtrain-\(String(token, radix: 16))-\(place.node)" : nil
+        let path = place.localSize > 1 ? "/dev/shm/dtrain-\(String(name.first, radix: 16))-\(String(name.second, radix: 16))-\(place.node)" : nil
         let isFirst = place.localRank == 0
         var board = isFirst ? ProgressBoard(ranks: communicator.size, path: path, isFirst: true) : nil
         try communicator.barrier()
