@@ -308,7 +308,7 @@ def draw(curves, path):
     import math
     from xml.sax.saxutils import escape
 
-    columns, width, height, left, top = 4, 235, 170, 42, 24
+    columns, width, height, left, top = 4, 240, 170, 48, 24
     rows = (len(curves) + columns - 1) // columns
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {columns * width} {rows * height + 22}" font-family="sans-serif" font-size="10">',
@@ -329,7 +329,7 @@ def draw(curves, path):
         parts.append(f'<path d="M{x0},{y0}V{y0 + tall}H{x0 + inner}" fill="none" stroke="#888"/>')
         for value in (10**low, 10 ** ((low + high) / 2), 10**high):
             y = y0 + tall * (high - math.log10(value)) / (high - low)
-            parts.append(f'<text x="{x0 - 4}" y="{y + 3:.1f}" text-anchor="end" fill="#555">{value:.3g}</text>')
+            parts.append(f'<text x="{x0 - 4}" y="{y + 3:.1f}" text-anchor="end" fill="#555">{value:.2g}</text>')
         parts.append(f'<text x="{x0}" y="{y0 + tall + 13}" fill="#555">1</text>')
         parts.append(f'<text x="{x0 + inner}" y="{y0 + tall + 13}" text-anchor="end" fill="#555">step {last}</text>')
         for points, colour in ((healthy, "#1e8449"), (curve, "#c0392b")):
@@ -390,7 +390,7 @@ def write(path, table, false_alarms, seeds):
         "| saturation | in half of a soft-argmax's maps one position has 99% of the weight, at two looks in a row, in the first 1,000 steps |",
         "| slow rank | the same rank's own work takes 1.5 times the median of the others, three windows of ten steps in a row, and 20 ms a step more |",
         "| starving, exchange | 40% of the time is waiting for frames, 50% for the exchange, two windows in a row |",
-        "| turns | 25% of the time the main thread could run but has no processor, two windows of more than 3 s in a row |",
+        "| turns | 25% of the time the main thread could run but has no processor, and the process has less than 75% of its processors' time, two windows of more than 3 s in a row |",
         "| overfitting | the held-out error grows, or stands still, while that of training falls |", "",
         "Windows of ten steps: each rank tells where its time went in the small all-reduce that every step has, in every tenth step. Layers are looked into at",
         "steps 1, 10, 20 and so on. With several ranks that takes one more small all-reduce.", "",

@@ -9,6 +9,7 @@ struct PaceMeter {
     /// What of the timer is in the sums already.
     private var counted = RankPace()
     private var withoutProcessor = ProcessorTime.waited()
+    private var onProcessors = ProcessorTime.used()
 
     /// Whether ranks tell their pace in the step after this many.
     static func isDue(after step: Int) -> Bool { step > 0 && step % every == 0 }
@@ -33,6 +34,9 @@ struct PaceMeter {
         var pace = sums
         if let now, let before = withoutProcessor { pace.withoutProcessor = now - before }
         withoutProcessor = now
+        let used = ProcessorTime.used()
+        pace.onProcessors = used - onProcessors
+        onProcessors = used
         return pace
     }
 }

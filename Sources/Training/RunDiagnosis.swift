@@ -6,6 +6,7 @@ import Layers
 import Networks
 import Optimizers
 import Telemetry
+import Tensors
 
 extension Trainer {
     /// What the run was asked to do, for causes and cures; all ranks call.
@@ -23,6 +24,7 @@ extension Trainer {
         facts.batch = batch * configuration.model.accumulate
         facts.shard = (most: (batch + ranks - 1) / ranks, fewest: batch / ranks)
         facts.threads = placement.threads
+        facts.processors = Double(Processors.allowed().count) / Double(communicator.place.localSize)
         facts.exchange = configuration.exchange.rawValue
         facts.bestExchange = advice.predictions.first.map { ($0.kind.rawValue, $0.seconds * 1000) }
         facts.readsFiles = configuration.data != nil

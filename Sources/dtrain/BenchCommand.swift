@@ -1,5 +1,6 @@
 import ArgumentParser
 import Benchmarks
+import Checkpoints
 import Glibc
 import Kernels
 import Networks
@@ -165,6 +166,15 @@ struct BenchPredict: ParsableCommand {
 
     @OptionGroup var options: BenchOptions
 
+    /// - Throws: `TrainingFailure` where the checkpoint cannot be read.
+    private func figures() throws -> [PredictionSpeed.Figure] {
+        do {
+            return try PredictionSpeed.measure(checkpoint, batches: sizes, threads: options.resolvedThreads, repeats: options.repeats)
+        } catch let error as CheckpointError {
+            throw TrainingFailure("\(error)" + (error.hint == nil ? "; hint: a checkpoint is a directory step-... that dtrain wrote" : ""))
+        }
+    }
+
     private var sizes: [Int] { batches.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) ?? 0 } }
 
     func validate() throws {
@@ -175,8 +185,7 @@ struct BenchPredict: ParsableCommand {
 
     func run() throws {
         try measured {
-            let figures = try PredictionSpeed.measure(
-                checkpoint, batches: sizes, threads: options.resolvedThreads, repeats: options.repeats)
+            let figures = try figures()
             options.show(
                 BenchmarkReport(
                     title: "predict: \(checkpoint), \(options.resolvedThreads) threads; \(Processors.modelName), OpenBLAS \(BLAS.kernelName)",

@@ -96,6 +96,8 @@ struct TrainingDetectorTests {
     @Test func takingTurnsIsToldUnlessTheStartDid() {
         let facts = windows(6) { all, _ in all[0].withoutProcessor = 4 }
         expectOne(lines(run(), facts), "40% of the time is waiting for a processor", step: 31)
+        // Own threads are no others.
+        #expect(lines(run(), windows(6) { all, _ in (all[0].withoutProcessor, all[0].onProcessors) = (4, 8) }) == [])
         var known = run()
         known.takesTurns = true
         #expect(lines(known, facts) == [])

@@ -1,5 +1,15 @@
+import Glibc
+
 /// What the kernel says about this process's time on processors.
 package enum ProcessorTime {
+    /// Seconds that all threads of this process had a processor (getrusage).
+    package static func used() -> Double {
+        var usage = rusage()
+        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+        func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) * 1e-6 }
+        return seconds(usage.ru_utime) + seconds(usage.ru_stime)
+    }
+
     /// Seconds in which the main thread was able to run but had no processor (/proc/self/schedstat, second field); nil: not known.
     package static func waited() -> Double? {
         guard let text = MachineFiles.text("/proc/self/schedstat") else { return nil }

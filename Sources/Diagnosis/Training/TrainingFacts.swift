@@ -30,10 +30,12 @@ package struct RankPace: Sendable, Equatable {
     package var exchanging = 0.0
     /// Able to run, but without a processor: another thread or program had it.
     package var withoutProcessor = 0.0
+    /// On processors, all threads of the process together.
+    package var onProcessors = 0.0
 
     /// The order in which they travel.
     package static let members: [any WritableKeyPath<RankPace, Double> & Sendable] = [
-        \.elapsed, \.loading, \.computing, \.exchanging, \.withoutProcessor,
+        \.elapsed, \.loading, \.computing, \.exchanging, \.withoutProcessor, \.onProcessors,
     ]
 
     package init() {}
@@ -56,6 +58,8 @@ package struct RunFacts: Sendable {
     /// Most and fewest samples that a rank has in a step.
     package var shard = (most: 1, fewest: 1)
     package var threads = 1
+    /// Processors that a rank has, where each rank of its node has as many.
+    package var processors = 1.0
     package var exchange = "none"
     /// What `--exchange auto` would have taken, and its predicted ms a step.
     package var bestExchange: (name: String, milliseconds: Double)?
