@@ -36,8 +36,8 @@ package final class LayerSequence: Layer {
             let layer = place.node.layer.make(place.input, &builder)
             members.append(
                 Member(
-                    layer: layer, number: place.node.layer.contents(of: place.input).isEmpty ? builder.nextLayer() : nil, name: name,
-                    input: place.input, output: place.output))
+                    layer: layer, number: place.node.layer.contents(of: place.input).isEmpty ? builder.nextLayer() : nil,
+                    input: place.input, output: place.output, name: name))
             builder.note(place.output)
             isDisposable = !layer.needsOutput
             needsGradient = needsGradient || hasParameters
