@@ -67,6 +67,7 @@ package final class Trainer {
     /// The checkpoint that the run goes on from has no held-out error, though the step is one to validate: a frame that could not be
     /// read had ended the run there. The same on all ranks.
     private(set) var lacksValidation = false
+    private var foundMeanLabel: [Float]?
     /// Starts, warnings and ends, for the report; on rank 0.
     let events = RunEventLog()
     /// The metrics could not be written, and that was said.
@@ -188,7 +189,7 @@ package final class Trainer {
         }
         let processors = placement.processors.isEmpty ? Processors.allowed() : placement.processors
         let writer = try communicator.together {
-            communicator.rank == 0 ? try CheckpointWriter(processors: processors) : nil
+            communicator.rank == 0 || !exchangePlan.ownership.isReplicated ? try CheckpointWriter(processors: processors) : nil
         }
         team = try communicator.together {
             try WorkerTeam(
@@ -361,7 +362,7 @@ package final class Trainer {
         network.weightsChanged()
         try finite.begin(team: team)
         checkpoints.begin(step: step)
-        if (step / configuration.checkpointEvery + 1) * configuration.checkpointEvery < totalSteps { checkpoints.prepareCopies() }
+        if (step / configuration.checkpointEvery + 1) * configuration.checkpointEvery < totalSteps { try checkpoints.prepareCopies() }
         let aside = try communicator.together { try directory.begin(configurationText: configurationText()) }
         if communicator.rank == 0 { events.begin(path: "\(directory.path)/events.jsonl", step: step) }
         for path in aside { console.line("note: set aside: \(path)") }
@@ -387,14 +388,21 @@ package final class Trainer {
         // Crops' labels are about 0 by themselves.
         let isMean = configuration.outputBias == .mean && model.pipeline.crop == nil
         model.description.initialize(
-            network.parameters, seed: configuration.seed, team: team, meanOutput: isMean ? data.meanLabel() : nil, poses: poses,
+            network.parameters, seed: configuration.seed, team: team, meanOutput: isMean ? try meanLabel() : nil, poses: poses,
             division: division, rank: communicator.rank, table: network.table)
         average?.begin(team: team)
     }
 
-    /// What always predicting the same would give: the mean label, in the network's units.
-    func meanLabel() -> [Float] {
-        guard model.pipeline.crop != nil else { return data.meanLabel() }
+    /// What always predicting the same would give: the mean label, in the network's units. All ranks call it; found once.
+    func meanLabel() throws -> [Float] {
+        if let foundMeanLabel { return foundMeanLabel }
+        let found = try findMeanLabel()
+        foundMeanLabel = found
+        return found
+    }
+
+    private func findMeanLabel() throws -> [Float] {
+        guard model.pipeline.crop != nil else { return try data.meanLabel(communicator: communicator, team: team) }
         return PosePrincipalComponents.mean(
             data.training, pipeline: model.pipeline(centre: data.centres.training, isVaried: false), seed: configuration.seed,
             team: team)
