@@ -93,6 +93,13 @@ package protocol Communicator: AnyObject {
     /// Waits until all ranks are here. A long wait sleeps rather than burns a core.
     func barrier() throws(CollectiveError)
 
+    /// A message space of its own for what travels beside the collectives. All ranks call it.
+    func sideMessages() throws(CollectiveError) -> any SideMessages
+
+    /// What this rank does each time that it waits for others, or looks at what is under way: it moves messages along, never waits
+    /// and enters no collective. Simulated ranks do without.
+    var meanwhile: (() throws(CollectiveError) -> Void)? { get set }
+
     /// Ends the use of the library on this rank. All ranks call it, once, before a normal end and before an agreed
     /// error exit.
     func finish()

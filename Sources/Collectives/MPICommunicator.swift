@@ -232,6 +232,16 @@ package final class MPICommunicator: Communicator {
         try world.barrier()
     }
 
+    package func sideMessages() throws(CollectiveError) -> any SideMessages {
+        try settle()
+        return MPISideMessages(try world.duplicate())
+    }
+
+    package var meanwhile: (() throws(CollectiveError) -> Void)? {
+        get { library.meanwhile }
+        set { library.meanwhile = newValue }
+    }
+
     package func finish() { library.finish() }
 
     package func abort(exitCode: Int32) -> Never { library.abort(exitCode: exitCode) }
@@ -270,7 +280,9 @@ private final class MPIExchange: PendingExchange {
 
     func poll() throws(CollectiveError) -> Bool {
         for sum in sums { try sum.poll() }
-        return try messages.poll()
+        let isDone = try messages.poll()
+        try messages.doMeanwhile()
+        return isDone
     }
 
     func finish() throws(CollectiveError) {

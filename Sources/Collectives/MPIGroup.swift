@@ -158,6 +158,7 @@ final class MPIGroup {
         try library.check("MPI_Iprobe") {
             MPI_Iprobe(dtrain_any_source(), dtrain_any_tag(), communicator, &isThere, dtrain_status_ignore())
         }
+        try library.doMeanwhile()
     }
 
     /// Waits for all ranks, asleep when it takes long (`MPI_Ibarrier`).
@@ -178,6 +179,7 @@ final class MPIGroup {
             var isDone: Int32 = 0
             try library.check(call) { MPI_Test(&request, &isDone, status) }
             if isDone != 0 { return }
+            try library.doMeanwhile()
             patience.wait()
         }
     }
@@ -278,8 +280,14 @@ final class MPIMessages {
     /// Waits until all messages are done, asleep when it takes long.
     func wait() throws(CollectiveError) {
         let patience = Patience()
-        while try !poll() { patience.wait() }
+        while try !poll() {
+            try library.doMeanwhile()
+            patience.wait()
+        }
     }
+
+    /// What this rank is to do while it waits.
+    func doMeanwhile() throws(CollectiveError) { try library.doMeanwhile() }
 }
 
 /// The MPI library of this process, from `MPI_Init_thread` to `MPI_Finalize`.
@@ -287,6 +295,9 @@ final class MPILibrary {
     private let thread = pthread_self()
     private var rank: Int
     private var isFinished = false
+    /// What to do while this rank waits for others.
+    var meanwhile: (() throws(CollectiveError) -> Void)?
+    private var isInMeanwhile = false
 
     /// Starts the library.
     /// - Parameter rank: this process's number as the launcher tells it, for errors until MPI tells it.
@@ -304,6 +315,14 @@ final class MPILibrary {
         let world = try MPIGroup(dtrain_comm_world(), library: self, maximumCount: maximumCount)
         rank = world.rank
         return world
+    }
+
+    /// Calls `meanwhile`, unless it is what waits.
+    func doMeanwhile() throws(CollectiveError) {
+        guard let meanwhile, !isInMeanwhile else { return }
+        isInMeanwhile = true
+        defer { isInMeanwhile = false }
+        try meanwhile()
     }
 
     /// Ends the use of the library.

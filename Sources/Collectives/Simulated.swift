@@ -247,6 +247,10 @@ package final class Simulated: Communicator {
         try rendezvous.meet(rank: rank, call: "barrier", Rendezvous.Contribution()) { _ in }
     }
 
+    package func sideMessages() -> any SideMessages { SimulatedSideMessages(rank: rank, rendezvous: rendezvous) }
+
+    package var meanwhile: (() throws(CollectiveError) -> Void)?
+
     package func finish() {}
 
     /// Ends the process, as all its ranks are in it.

@@ -65,6 +65,10 @@ package final class Solo: Communicator {
         preconditionFailure("a single rank has nobody to receive from")
     }
 
+    package func sideMessages() -> any SideMessages { preconditionFailure("a single rank has nobody to talk to") }
+
+    package var meanwhile: (() throws(CollectiveError) -> Void)?
+
     package func barrier() {}
     package func finish() {}
     package func abort(exitCode: Int32) -> Never { _exit(exitCode) }

@@ -3,8 +3,6 @@ import Tensors
 
 /// Room for a copy of weights and moments, made once and kept: its pages are dear only once.
 final class CheckpointCopy {
-    /// Left to the others on the node beyond the copy itself, bytes.
-    private static let reserve = 256 << 20
     private static let block = 1 << 20
 
     private let table: ParameterTable
@@ -21,7 +19,7 @@ final class CheckpointCopy {
         table: ParameterTable, like tensors: TensorBases, promised: Int, available: Int? = MemoryCheck.available()
     ) {
         let needed = Self.bytes(table, tensors: tensors.kinds.count)
-        if let available, needed + promised + Self.reserve > available { return nil }
+        if let available, needed + promised + MemoryCheck.spareOfNode > available { return nil }
         guard let arena = try? Arena(capacity: needed) else { return nil }
         self.table = table
         self.arena = arena

@@ -4,10 +4,23 @@ import Exchange
 import Glibc
 import Tensors
 
+/// Where the values of a checkpoint come from as it is written.
+protocol CheckpointSource: Sendable {
+    /// How often all tensors advance, about.
+    var pieces: Int { get }
+
+    /// A try to write begins.
+    func begin()
+
+    /// Hands the values of the table's parameter `index` to a file; the tensors come in the order of `TensorParts.tensors`.
+    /// - Parameter advanced: called with the seconds waited for values since it was last called.
+    func append(_ kind: Ownership.Kind, _ index: Int, to writer: SafetensorsWriter, advanced: (_ waited: Double) -> Void) throws
+}
+
 /// The tensors of a checkpoint, where they lie now: the network's own, or a copy.
 ///
 /// `@unchecked Sendable`: whoever writes them to a file sees to it that nobody changes them meanwhile.
-struct CheckpointTensors: @unchecked Sendable {
+struct CheckpointTensors: CheckpointSource, @unchecked Sendable {
     let table: ParameterTable
     let bases: TensorBases
 
@@ -17,9 +30,10 @@ struct CheckpointTensors: @unchecked Sendable {
     /// How often all tensors of a checkpoint advance.
     var pieces: Int { bases.kinds.count * table.parameters.reduce(0) { $0 + ($1.count + Self.piece - 1) / Self.piece } }
 
-    /// Hands the values of the table's parameter `index` to a file.
+    func begin() {}
+
     func append(
-        _ kind: Ownership.Kind, _ index: Int, to writer: SafetensorsWriter, advanced: () -> Void
+        _ kind: Ownership.Kind, _ index: Int, to writer: SafetensorsWriter, advanced: (_ waited: Double) -> Void
     ) throws {
         let base = bases[kind]
         let parameter = table.parameters[index]
@@ -27,7 +41,7 @@ struct CheckpointTensors: @unchecked Sendable {
             try writer.append(
                 UnsafeBufferPointer(
                     start: base + parameter.range.lowerBound + start, count: min(Self.piece, parameter.count - start)))
-            advanced()
+            advanced(0)
         }
     }
 }
@@ -108,6 +122,7 @@ struct CheckpointWrite: Sendable {
         var pending = try store.begin(step: step)
         let metadata = ["format": "pt", "made_by": "dtrain", "step": String(step)]
         let parameters = table.parameters
+        // The order of the tensors is that of `TensorParts.tensors`.
         try pending.file(
             Self.modelFile, entries: parameters.map { TensorEntry(name: $0.name, shape: $0.shape) }, metadata: metadata
         ) { writer in

@@ -26,7 +26,7 @@ final class CheckpointWriter {
 
     /// Begins to write; the writer must be idle, and the tensors must stay as they are until the outcome is there.
     /// - Parameter interval: seconds until the next checkpoint, by which the writing is to be done; nil: not known yet.
-    func start(_ write: CheckpointWrite, of tensors: CheckpointTensors, interval: Double?) {
+    func start(_ write: CheckpointWrite, of tensors: any CheckpointSource, interval: Double?) {
         desk.start(write, of: tensors, interval: interval)
     }
 
@@ -36,9 +36,18 @@ final class CheckpointWriter {
     /// What came of the last one, once, when it has ended.
     func takeOutcome() -> CheckpointWrite.Outcome? { desk.takeOutcome() }
 
+    /// Something is being written.
+    var isBusy: Bool { desk.isWriting }
+
     /// Waits until nothing is being written.
-    /// - Parameter advanced: called when the writing has advanced.
-    func wait(advanced: () -> Void) { desk.wait(advanced: advanced) }
+    /// - Parameters:
+    ///   - interval: seconds after which `meanwhile` is called again and again.
+    ///   - advanced: called when the writing has advanced.
+    func wait<Failure: Error>(
+        every interval: Double = 0.5, advanced: () -> Void, meanwhile: () throws(Failure) -> Void
+    ) throws(Failure) { try desk.wait(every: interval, advanced: advanced, meanwhile: meanwhile) }
+
+    func wait(advanced: () -> Void) { desk.wait(every: 0.5, advanced: advanced, meanwhile: {}) }
 }
 
 /// What the writer's thread and its owner share.
@@ -52,7 +61,7 @@ private final class CheckpointDesk: @unchecked Sendable {
     private static let shareOfInterval = 0.6
 
     private let monitor = Monitor()
-    private typealias Job = (write: CheckpointWrite, tensors: CheckpointTensors, deadline: Double)
+    private typealias Job = (write: CheckpointWrite, tensors: any CheckpointSource, deadline: Double)
     private var job: Job?
     /// Memory to be made present while there is nothing to write, and the next piece of it.
     private var unused: (arena: Arena, piece: Int)?
@@ -71,7 +80,7 @@ private final class CheckpointDesk: @unchecked Sendable {
         }
     }
 
-    func start(_ write: CheckpointWrite, of tensors: CheckpointTensors, interval: Double?) {
+    func start(_ write: CheckpointWrite, of tensors: any CheckpointSource, interval: Double?) {
         monitor.withLock {
             precondition(!isBusy, "one checkpoint at a time")
             (job, isBusy) = ((write, tensors, Stopwatch.now + Self.shareOfInterval * (interval ?? .infinity)), true)
@@ -93,7 +102,11 @@ private final class CheckpointDesk: @unchecked Sendable {
         }
     }
 
-    func wait(advanced: () -> Void) {
+    var isWriting: Bool { monitor.withLock { isBusy } }
+
+    func wait<Failure: Error>(
+        every interval: Double, advanced: () -> Void, meanwhile: () throws(Failure) -> Void
+    ) throws(Failure) {
         var seen = 0
         monitor.withLock {
             isAwaited = true
@@ -102,10 +115,11 @@ private final class CheckpointDesk: @unchecked Sendable {
         defer { monitor.withLock { isAwaited = false } }
         while true {
             let (isDone, reached) = monitor.withLock {
-                if isBusy { monitor.wait(seconds: 0.5) }
+                if isBusy { monitor.wait(seconds: interval) }
                 return (!isBusy, progress)
             }
             if isDone { return }
+            try meanwhile()
             if reached != seen { advanced() }
             seen = reached
         }
@@ -149,11 +163,12 @@ private final class CheckpointDesk: @unchecked Sendable {
             }
             var began = Stopwatch.now
             var pieces = 0
-            func advanced() {
+            func advanced(_ waited: Double) {
                 let now = Stopwatch.now
+                let worked = now - began - waited
                 pieces = max(pieces - 1, 1)
-                let spare = (next.deadline - now) / Double(pieces) - (now - began)
-                let end = now + min(Self.rest * (now - began), spare)
+                let spare = (next.deadline - now) / Double(pieces) - worked
+                let end = now + min(Self.rest * worked, spare)
                 monitor.withLock {
                     progress += 1
                     while !isAwaited && !isEnding && Stopwatch.now < end { monitor.wait(seconds: end - Stopwatch.now) }
@@ -167,7 +182,13 @@ private final class CheckpointDesk: @unchecked Sendable {
                     self.monitor.withLock { self.progress += 1 }
                     began = Stopwatch.now
                 }
-                result = try next.write.run(advanced: paused, begins: { pieces = next.tensors.pieces }) { kind, index, writer in
+                result = try next.write.run(
+                    advanced: paused,
+                    begins: {
+                        pieces = next.tensors.pieces
+                        next.tensors.begin()
+                    }
+                ) { kind, index, writer in
                     try next.tensors.append(kind, index, to: writer, advanced: advanced)
                 }
             } catch {

@@ -27,6 +27,26 @@ package enum MemoryCheck {
         }
     }
 
+    /// Whether the ranks of each node can take so much more, all together and the same on all ranks.
+    /// - Parameters:
+    ///   - needed: bytes this rank would take; nil: it cannot, whatever there is.
+    ///   - promised: bytes that the ranks of this node will yet take besides.
+    static func hasRoom(for needed: Int?, promised: Int, communicator: any Communicator) throws -> Bool {
+        let place = communicator.place
+        let spare = (available() ?? Int.max / 2) - promised - spareOfNode
+        let own = "\(place.node) \(needed ?? Int.max / 2 / communicator.size) \(spare)"
+        var nodes: [Int: (needed: Int, spare: Int)] = [:]
+        for text in try communicator.allgather(Array(own.utf8)) {
+            let fields = String(decoding: text, as: UTF8.self).split(separator: " ").map { Int($0)! }
+            let sofar = nodes[fields[0]] ?? (0, Int.max)
+            nodes[fields[0]] = (sofar.needed + fields[1], min(sofar.spare, fields[2]))
+        }
+        return nodes.values.allSatisfy { $0.needed <= $0.spare }
+    }
+
+    /// Left to the others on a node when memory is taken that a run can do without, bytes.
+    static let spareOfNode = 256 << 20
+
     /// Address space that OpenBLAS takes for each thread that multiplies. Where it is refused, OpenBLAS asks for ever.
     private static let bufferBytes = 128 << 20
     /// Address space of what the program and its libraries take by and by.

@@ -17,8 +17,8 @@ struct MemoryPlan {
     let loader: Int
     /// Bytes of the frame cache at most, a part of `loader`: taken while the run goes on.
     let cache: Int
-    /// Bytes of the copy that checkpoints are written from, on a rank that makes one; 0 elsewhere. A run does without where
-    /// memory is short.
+    /// Bytes of the copy that checkpoints are written from, on a rank that makes one (each of its own part, where tensors lie on
+    /// several), and of what arrives at rank 0; 0 elsewhere. A run does without where memory is short.
     let checkpointCopy: Int
     /// Bytes of all that a run cannot do without.
     var total: Int { arena + exchange + loader }
@@ -37,9 +37,14 @@ struct MemoryPlan {
             Network.bytes(model.description, exchange.network, threads: threads, rank: exchange.rank)
             + exchange.arenaBytes
             + averages + Evaluator.bytes(pixels: model.pixels, maximumSamples: shard)
-        let tensors = 1 + exchange.setting.optimizer.stateNames.count + (configuration.model.averaging == nil ? 0 : 1)
-        checkpointCopy =
-            exchange.rank == 0 && exchange.ownership.isReplicated ? CheckpointCopy.bytes(exchange.table, tensors: tensors) : 0
+        let (states, hasAverage) = (exchange.setting.optimizer.stateNames.count, configuration.model.averaging != nil)
+        let ownership = exchange.ownership
+        if !ownership.isReplicated {
+            let parts = TensorParts(ownership, ranks: exchange.ranks, states: states, hasAverage: hasAverage)
+            checkpointCopy = CheckpointParts.bytes(parts, rank: exchange.rank)
+        } else {
+            checkpointCopy = exchange.rank == 0 ? CheckpointCopy.bytes(exchange.table, tensors: 1 + states + (hasAverage ? 1 : 0)) : 0
+        }
         cache = Self.cacheBytes(configuration, pixels: pixels)
         let batches = (Self.stepsAhead + 1) * shard * (model.pixels + HandLabel.valueCount) * MemoryLayout<Float>.stride
         loader = batches + cache

@@ -11,7 +11,8 @@ import Tensors
 /// checkpoint is the same whatever the exchange and the number of ranks.
 ///
 /// Where rank 0 holds all of every tensor it copies them and goes on while a thread writes the copy. Where tensors lie in pieces
-/// on several ranks there is nothing to copy from: the pieces are streamed while all wait.
+/// on several ranks each copies its own, and the copies travel to rank 0 beside training (`CheckpointParts`). All ranks wait for the
+/// last checkpoint, and for each where memory is short for copies: then pieces are streamed from the tensors themselves.
 final class RunCheckpoints {
     /// What `save` did, for the metrics.
     struct Pause {
@@ -23,6 +24,8 @@ final class RunCheckpoints {
         let isInBackground: Bool
     }
 
+    /// Seconds between two looks at what travels, while nothing else is done.
+    private static let lookEvery = 200e-6
     /// So many checkpoints in a row that cannot be written end the run.
     private static let mostFailures = 3
 
@@ -38,8 +41,10 @@ final class RunCheckpoints {
     private let watchdog: Watchdog
     /// Bytes that the ranks of this node will yet take.
     private let promised: Int
-    /// On rank 0.
+    /// On rank 0, and wherever a copy's memory is to be made present.
     private let writer: CheckpointWriter?
+    /// Where tensors lie on several ranks and there is memory for copies; on all ranks or on none.
+    private var parts: CheckpointParts?
 
     private var copy: CheckpointCopy?
     private var hasNoMemory = false
@@ -51,7 +56,7 @@ final class RunCheckpoints {
     private var trainingSince: (time: Double, step: Int)?
 
     /// - Parameters:
-    ///   - writer: on rank 0.
+    ///   - writer: on rank 0, and on all ranks where tensors lie on several.
     ///   - promised: bytes that the ranks of this node will yet take.
     init(
         store: CheckpointStore, network: Network, optimizer: any Optimizer, average: AveragedWeights?, ownership: Ownership,
@@ -73,9 +78,11 @@ final class RunCheckpoints {
         self.promised = promised
     }
 
+    deinit { parts?.close() }
+
     /// What rank 0 is to say, since it was last asked: checkpoints that were written, or could not be.
     func takeNews() -> [String] {
-        if let outcome = writer?.takeOutcome() { note(outcome) }
+        noteOutcome()
         defer { news = [] }
         return news
     }
@@ -86,51 +93,87 @@ final class RunCheckpoints {
         return "\(failures) checkpoints in a row could not be written, the last because of \(lastFailure)"
     }
 
-    /// Saves the state after `step`: at once if it is the last or lies on several ranks, else beside training. All ranks call.
+    /// Saves the state after `step`: at once if it is the last or memory is short, else beside training. All ranks call.
     /// - Parameter stepsLeft: until the next checkpoint, by which this one is to be written.
     /// - Returns: what it cost, on rank 0.
     /// - Throws: `CollectiveError`.
     func save(step: Int, state: TrainingState, isLast: Bool, stepsLeft: Int) throws -> Pause? {
-        guard let writer else {
-            if !ownership.isReplicated { try stream.serve() }
+        let start = Stopwatch.now
+        try settle()
+        noteOutcome()
+        let waited = Stopwatch.now - start
+        // What is not kept whole on rank 0 is copied by all ranks, or by none.
+        let isStreamed = !ownership.isReplicated && parts == nil
+        if isStreamed && communicator.rank > 0 { try stream.serve() }
+        let arriving = try parts?.take(team: team)
+        guard communicator.rank == 0, let writer else {
+            if isLast { try settle() }
             return nil
         }
-        let start = Stopwatch.now
-        writer.wait { watchdog.beat() }
-        if let outcome = writer.takeOutcome() { note(outcome) }
-        let waited = Stopwatch.now - start
+        let write = makeWrite(step: step, state: state)
+        if isStreamed {
+            try note(writeStreaming(write))
+            return Pause(seconds: Stopwatch.now - start, waited: waited, isInBackground: false)
+        }
+        let own = CheckpointTensors(table: network.table, bases: bases)
+        let copied = arriving ?? (isLast ? nil : copied(own))
+        let interval = trainingSince.map { (start - $0.time) / Double(max(1, step - $0.step)) * Double(stepsLeft) }
+        writer.start(write, of: copied ?? own, interval: trainingSince?.step == step ? nil : interval)
+        let isInBackground = copied != nil && !isLast
+        if !isInBackground { try settle() }
+        trainingSince = (Stopwatch.now, step)
+        return Pause(seconds: Stopwatch.now - start, waited: waited, isInBackground: isInBackground)
+    }
+
+    private func makeWrite(step: Int, state: TrainingState) -> CheckpointWrite {
         let injecting = max(0, min(faults.writeErrors(step: step) - injected, CheckpointWrite.tries))
         injected += injecting
-        let write = CheckpointWrite(
+        return CheckpointWrite(
             store: store, step: step, state: state,
             score: state.validationStep == step ? state.validation?.jointErrorMillimetres : nil, table: ownership.table, stateNames: stateNames,
             hasAverage: bases.average != nil,
             faults: injecting)
-        guard ownership.isReplicated else {
-            let outcome = try write.run(advanced: watchdog.beat) { kind, index, writer in
-                try stream.collect(kind, parameter: index) {
-                    try writer.append($0)
-                    watchdog.beat()
-                }
-            }
-            try stream.end()
-            note(outcome)
-            return Pause(seconds: Stopwatch.now - start, waited: waited, isInBackground: false)
-        }
-        let own = CheckpointTensors(table: network.table, bases: bases)
-        let copied = isLast ? nil : copied(own)
-        let interval = trainingSince.map { (start - $0.time) / Double(max(1, step - $0.step)) * Double(stepsLeft) }
-        writer.start(write, of: copied ?? own, interval: trainingSince?.step == step ? nil : interval)
-        if copied == nil { writer.wait { watchdog.beat() } }
-        trainingSince = (Stopwatch.now, step)
-        return Pause(seconds: Stopwatch.now - start, waited: waited, isInBackground: copied != nil)
     }
+
+    /// Writes pieces as their owners send them; all ranks wait.
+    private func writeStreaming(_ write: CheckpointWrite) throws -> CheckpointWrite.Outcome {
+        let outcome = try write.run(advanced: watchdog.beat) { kind, index, writer in
+            try stream.collect(kind, parameter: index) {
+                try writer.append($0)
+                watchdog.beat()
+            }
+        }
+        try stream.end()
+        return outcome
+    }
+
+    /// Waits, asleep, until what was saved last is written and has let all ranks go.
+    private func settle() throws(CollectiveError) {
+        guard let parts else {
+            writer?.wait { watchdog.beat() }
+            return
+        }
+        try writer?.wait(every: Self.lookEvery, advanced: watchdog.beat) { () throws(CollectiveError) in try advance() }
+        while !parts.isIdle {
+            usleep(UInt32(Self.lookEvery * 1e6))
+            if try advance() { watchdog.beat() }
+        }
+    }
+
+    /// Moves along what travels beside training, without waiting. To be called often.
+    /// - Returns: whether it went on.
+    @discardableResult func advance() throws(CollectiveError) -> Bool {
+        guard let parts else { return false }
+        return try parts.poll { !(writer?.isBusy ?? false) }
+    }
+
+    private func noteOutcome() { if let outcome = writer?.takeOutcome() { note(outcome) } }
 
     /// Waits until what was saved last is on disk.
     /// - Throws: `TrainingFailure`, the same on all ranks, when it could not be written.
     func finish() throws {
-        writer?.wait { watchdog.beat() }
-        if let outcome = writer?.takeOutcome() { note(outcome) }
+        try settle()
+        noteOutcome()
         try communicator.throwAgreed(
             failures == 0 ? nil : lastFailure.map { "the last checkpoint could not be written: \($0)" })
     }
@@ -139,9 +182,28 @@ final class RunCheckpoints {
     func begin(step: Int) { trainingSince = (Stopwatch.now, step) }
 
     /// Makes room for the copies from which checkpoints will be written beside training, so that the first need not wait for it.
-    func prepareCopies() {
-        guard let writer, ownership.isReplicated, let arena = room(for: network.table)?.arena else { return }
+    /// All ranks call it.
+    func prepareCopies() throws {
+        guard ownership.isReplicated else { return try prepareParts() }
+        guard let writer, let arena = room(for: network.table)?.arena else { return }
         writer.populate(arena)
+    }
+
+    private func prepareParts() throws {
+        let parts = TensorParts(
+            ownership, ranks: communicator.size, states: stateNames.count, hasAverage: bases.average != nil)
+        let needed = faults.has(.shortMemory) ? nil : CheckpointParts.bytes(parts, rank: communicator.rank)
+        guard try MemoryCheck.hasRoom(for: needed, promised: promised, communicator: communicator) else { return noteShortMemory() }
+        let messages = try communicator.sideMessages()
+        let made = try? CheckpointParts(parts, bases: bases, communicator: communicator, messages: messages)
+        guard try communicator.maximum(made == nil ? 1 : 0) == 0, let made else { return noteShortMemory() }
+        self.parts = made
+        writer?.populate(made.arena)
+        communicator.meanwhile = { [weak self] () throws(CollectiveError) in try self?.advance() }
+    }
+
+    private func noteShortMemory() {
+        news.append("note: memory is short for a copy of the weights, so training waits while a checkpoint is written")
     }
 
     private func copied(_ tensors: CheckpointTensors) -> CheckpointTensors? {
@@ -152,10 +214,7 @@ final class RunCheckpoints {
         if copy == nil && !hasNoMemory {
             copy = faults.has(.shortMemory) ? nil : CheckpointCopy(table: table, like: bases, promised: promised)
             hasNoMemory = copy == nil
-            if hasNoMemory {
-                news.append(
-                    "note: memory is short for a copy of the weights, so training waits while a checkpoint is written")
-            }
+            if hasNoMemory { noteShortMemory() }
         }
         return copy
     }

@@ -180,7 +180,7 @@ package final class Trainer {
         }
         let processors = placement.processors.isEmpty ? Processors.allowed() : placement.processors
         let writer = try communicator.together {
-            communicator.rank == 0 ? try CheckpointWriter(processors: processors) : nil
+            communicator.rank == 0 || !exchangePlan.ownership.isReplicated ? try CheckpointWriter(processors: processors) : nil
         }
         team = try communicator.together {
             try WorkerTeam(
@@ -344,7 +344,7 @@ package final class Trainer {
         network.weightsChanged()
         try finite.begin(team: team)
         checkpoints.begin(step: step)
-        if (step / configuration.checkpointEvery + 1) * configuration.checkpointEvery < totalSteps { checkpoints.prepareCopies() }
+        if (step / configuration.checkpointEvery + 1) * configuration.checkpointEvery < totalSteps { try checkpoints.prepareCopies() }
         let aside = try communicator.together { try directory.begin(configurationText: configurationText()) }
         if communicator.rank == 0 { events.begin(path: "\(directory.path)/events.jsonl", step: step) }
         for path in aside { console.line("note: set aside: \(path)") }

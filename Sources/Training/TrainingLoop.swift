@@ -145,6 +145,7 @@ extension Trainer {
             timer.finishStep(samples: 0, exchange: forwardCost, forward: forwardCost)
             return try passOver(bad: bad, total!)
         }
+        try checkpoints.advance()
         emptySteps = 0
         if let problem {
             try leaveOut(problem)
@@ -193,6 +194,7 @@ extension Trainer {
                 skipped: batch.bad.count, head: model.description.head,
                 loss: network.lossSum(labels: batch.labels.baseAddress!, samples: batch.count), geometries: batch.geometries)
         }
+        try checkpoints.advance()
         watchdog.enter(.agreeing, step: step + 1)
         try statistics.sum(over: communicator)
         if statistics.failures > 0 {

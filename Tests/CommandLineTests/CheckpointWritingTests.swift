@@ -37,6 +37,26 @@ extension CommandLineTests {
             #expect(try folder.contents("beside/checkpoints") == folder.contents("run/checkpoints"))
         }
 
+        /// Where tensors lie on several ranks too: beside training, after a write that failed, and from the tensors themselves where
+        /// a rank is short of memory, with the same bits.
+        @Test(.enabled(if: Dtrain.canRunRanks, "needs mpirun"), arguments: ["split", "sharded"])
+        func whatLiesOnSeveralRanksIsWrittenBesideTraining(exchange: String) throws {
+            let more = ["--exchange", exchange]
+            let beside = Array(repeating: "beside training", count: 3) + ["while training waits"]
+            try Dtrain.train(settings + more, into: folder("run"), ranks: 3)
+            #expect(try pauses().map { $0["writing"] as? String } == beside)
+            let expected = try folder.contents("run/checkpoints")
+            for (fault, writing) in [
+                ("write-error:step=4:times=1", beside), ("short-memory:rank=2", Array(repeating: "while training waits", count: 4)),
+            ] {
+                try FileManager.default.removeItem(atPath: folder("run"))
+                let outcome = try faulty(fault, more, ranks: 3)
+                #expect(outcome.status == 0, "\(outcome)")
+                #expect(try pauses().map { $0["writing"] as? String } == writing)
+                #expect(try folder.contents("run/checkpoints") == expected)
+            }
+        }
+
         /// Also with ranks that know nothing of it.
         @Test(arguments: [1, 2]) func aFailedWriteIsTriedAgain(ranks: Int) throws {
             guard ranks == 1 || Dtrain.canRunRanks else { return }

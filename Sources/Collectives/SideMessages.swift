@@ -1,0 +1,90 @@
+/// Messages beside the collectives: in a message space of their own, so that they come and go at any time, in no order with the
+/// others. They move when somebody looks (`poll`), or when this rank waits in another call.
+///
+/// Messages of one pair of ranks arrive in the order in which they were started. What they send is not counted in `traffic`.
+package protocol SideMessages: AnyObject {
+    /// Starts to send; `bytes` must stay unchanged until it is done.
+    func startSend(_ bytes: UnsafeRawBufferPointer, to destination: Int) throws(CollectiveError) -> any PendingExchange
+
+    /// Starts to receive a message of this length; `bytes` must stay until it is done.
+    func startReceive(_ bytes: UnsafeMutableRawBufferPointer, from source: Int) throws(CollectiveError) -> any PendingExchange
+}
+
+/// Of MPI: `MPI_Isend` and `MPI_Irecv` on a duplicated communicator.
+final class MPISideMessages: SideMessages {
+    private let group: MPIGroup
+
+    init(_ group: MPIGroup) { self.group = group }
+
+    func startSend(_ bytes: UnsafeRawBufferPointer, to destination: Int) throws(CollectiveError) -> any PendingExchange {
+        let messages = group.messages()
+        try messages.send(bytes, to: destination)
+        return MPISideMessage(messages)
+    }
+
+    func startReceive(_ bytes: UnsafeMutableRawBufferPointer, from source: Int) throws(CollectiveError) -> any PendingExchange {
+        let messages = group.messages()
+        try messages.receive(bytes, from: source)
+        return MPISideMessage(messages)
+    }
+}
+
+private final class MPISideMessage: PendingExchange {
+    private let messages: MPIMessages
+
+    init(_ messages: MPIMessages) { self.messages = messages }
+
+    func poll() throws(CollectiveError) -> Bool { try messages.poll() }
+    func finish() throws(CollectiveError) { try messages.wait() }
+}
+
+/// Between simulated ranks. A message is there as soon as it was sent.
+final class SimulatedSideMessages: SideMessages {
+    /// The rendezvous' message space: exchanges count from 1, messages one by one have 0.
+    private static let space = -1
+    private let rank: Int
+    private let rendezvous: Rendezvous
+
+    init(rank: Int, rendezvous: Rendezvous) {
+        self.rank = rank
+        self.rendezvous = rendezvous
+    }
+
+    func startSend(_ bytes: UnsafeRawBufferPointer, to destination: Int) -> any PendingExchange {
+        rendezvous.post([UInt8](bytes), from: rank, to: destination, exchange: Self.space)
+        return DoneExchange()
+    }
+
+    func startReceive(_ bytes: UnsafeMutableRawBufferPointer, from source: Int) -> any PendingExchange {
+        Arrival(bytes, source: source, rank: rank, rendezvous: rendezvous)
+    }
+
+    private final class Arrival: PendingExchange {
+        private let bytes: UnsafeMutableRawBufferPointer
+        private let source, rank: Int
+        private let rendezvous: Rendezvous
+        private var isDone = false
+
+        init(_ bytes: UnsafeMutableRawBufferPointer, source: Int, rank: Int, rendezvous: Rendezvous) {
+            self.bytes = bytes
+            self.source = source
+            self.rank = rank
+            self.rendezvous = rendezvous
+        }
+
+        func poll() throws(CollectiveError) -> Bool {
+            if !isDone, try rendezvous.has(from: source, to: rank, exchange: space) { try finish() }
+            return isDone
+        }
+
+        func finish() throws(CollectiveError) {
+            if isDone { return }
+            let message = try rendezvous.take(from: source, to: rank, exchange: space)
+            guard message.count == bytes.count else {
+                throw .wrongLength(source: source, expected: bytes.count, received: message.count)
+            }
+            bytes.copyBytes(from: message)
+            isDone = true
+        }
+    }
+}
