@@ -15,7 +15,8 @@ package struct ComputeProbe {
     private static let rows = 12_288
     /// Samples beyond which products only grow in proportion.
     private static let mostSamples = 100
-    private static let repeats = 5
+    /// Rounds that choose an exchange, and those that only say what it takes.
+    private static let (repeats, fewRepeats) = (5, 2)
 
     private let network: WindowNetwork
     private let strip: WindowNetwork
@@ -62,12 +63,14 @@ package struct ComputeProbe {
     }
 
     /// The rates.
-    /// - Parameter begin: called before each measurement, so that ranks that share processors measure at the same time.
+    /// - Parameters:
+    ///   - isQuick: nothing is chosen by them, and a start should not wait for them.
+    ///   - begin: called before each measurement, so that ranks that share processors measure at the same time.
     /// - Throws: what `begin` throws.
-    package func measure(begin: () throws -> Void) throws -> ComputeRates {
+    package func measure(isQuick: Bool = false, begin: () throws -> Void) throws -> ComputeRates {
         // Round by round: a neighbour's burst on a shared machine hits some rounds of each, and the median is of the others.
         var rounds: [(few: Bench.Times, many: Bench.Times, stored: Bench.Times, adam: Double)] = []
-        for _ in 0..<Self.repeats {
+        for _ in 0..<(isQuick ? Self.fewRepeats : Self.repeats) {
             let immediate = try bench.time(samples: few, storing: false, begin: begin)
             let larger = many > few ? try bench.time(samples: many, storing: false, begin: begin) : immediate
             let stored = try bench.time(samples: few, storing: true, begin: begin)
@@ -75,7 +78,7 @@ package struct ComputeProbe {
             rounds.append((immediate, larger, stored, bench.timeAdam()))
         }
         func median<Value>(_ value: (Int) -> Value, by seconds: (Value) -> Double) -> Value {
-            rounds.indices.map(value).sorted { seconds($0) < seconds($1) }[rounds.count / 2]
+            rounds.indices.map(value).sorted { seconds($0) < seconds($1) }[(rounds.count - 1) / 2]
         }
         let immediate = median({ rounds[$0].few }, by: \.total)
         let larger = median({ rounds[$0].many }, by: \.total)

@@ -1,6 +1,7 @@
 import Collectives
 import Diagnosis
 import HandData
+import Tensors
 
 /// The samples of a run: what is trained on and what is held out, checked as far as that is possible before step 1.
 struct RunData {
@@ -190,18 +191,26 @@ struct RunData {
     /// Of the samples that are trained on.
     var fingerprint: String { String(training.fingerprint ^ centres.trainingFingerprint, radix: 16) }
 
-    /// The mean label of the training samples, of at most 10,000 spread evenly: what a network must beat.
-    func meanLabel() -> [Float] {
-        let step = max(1, training.count / 10_000)
-        var sums = [Double](repeating: 0, count: HandLabel.valueCount)
-        var count = 0.0
-        withUnsafeTemporaryAllocation(of: Float.self, capacity: HandLabel.valueCount) { label in
-            for index in stride(from: 0, to: training.count, by: step) {
-                training.readLabel(index, into: label)
-                for value in sums.indices { sums[value] += Double(label[value]) }
-                count += 1
-            }
+    /// The mean label of the training samples, of at most 10,000 spread evenly: what a network must beat. All ranks call it; each
+    /// makes a part of the labels, by all its threads, as those of synthetic hands take time. Summed in the samples' order.
+    func meanLabel(communicator: any Communicator, team: WorkerTeam) throws -> [Float] {
+        let (step, width) = (max(1, training.count / 10_000), HandLabel.valueCount)
+        let indices = Array(stride(from: 0, to: training.count, by: step))
+        let own = part(communicator.rank, of: communicator.size, total: indices.count)
+        let counts = (0..<communicator.size).map { part($0, of: communicator.size, total: indices.count).count * width }
+        let labels = UnsafeMutableBufferPointer<Float>.allocate(capacity: indices.count * width)
+        defer { labels.deallocate() }
+        team.forEach(own.count) { item, _ in
+            let number = own.lowerBound + item
+            training.readLabel(
+                indices[number], into: UnsafeMutableBufferPointer(start: labels.baseAddress! + number * width, count: width))
         }
-        return sums.map { Float($0 / count) }
+        try communicator.allgather(
+            UnsafeBufferPointer(rebasing: labels[own.lowerBound * width..<own.upperBound * width]), counts: counts, into: labels)
+        var sums = [Double](repeating: 0, count: width)
+        for number in indices.indices {
+            for value in 0..<width { sums[value] += Double(labels[number * width + value]) }
+        }
+        return sums.map { Float($0 / Double(indices.count)) }
     }
 }

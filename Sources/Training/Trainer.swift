@@ -61,6 +61,7 @@ package final class Trainer {
     var emptySteps = 0
     /// Held-out frames that the last validation of this process could read.
     var validatedFrames: Int?
+    private var foundMeanLabel: [Float]?
     /// Starts, warnings and ends, for the report; on rank 0.
     let events = RunEventLog()
     /// The metrics could not be written, and that was said.
@@ -369,14 +370,21 @@ package final class Trainer {
         // Crops' labels are about 0 by themselves.
         let isMean = configuration.outputBias == .mean && model.pipeline.crop == nil
         model.description.initialize(
-            network.parameters, seed: configuration.seed, team: team, meanOutput: isMean ? data.meanLabel() : nil, poses: poses,
+            network.parameters, seed: configuration.seed, team: team, meanOutput: isMean ? try meanLabel() : nil, poses: poses,
             division: division, rank: communicator.rank, table: network.table)
         average?.begin(team: team)
     }
 
-    /// What always predicting the same would give: the mean label, in the network's units.
-    func meanLabel() -> [Float] {
-        guard model.pipeline.crop != nil else { return data.meanLabel() }
+    /// What always predicting the same would give: the mean label, in the network's units. All ranks call it; found once.
+    func meanLabel() throws -> [Float] {
+        if let foundMeanLabel { return foundMeanLabel }
+        let found = try findMeanLabel()
+        foundMeanLabel = found
+        return found
+    }
+
+    private func findMeanLabel() throws -> [Float] {
+        guard model.pipeline.crop != nil else { return try data.meanLabel(communicator: communicator, team: team) }
         return PosePrincipalComponents.mean(
             data.training, pipeline: model.pipeline(centre: data.centres.training, isVaried: false), seed: configuration.seed,
             team: team)

@@ -155,7 +155,7 @@ extension Trainer {
             network.weightsChanged()
             result = try errors(test, "test")
         }
-        let baseline = test.constant(meanLabel())
+        let baseline = test.constant(try meanLabel())
         console.line(
             format("test joint error: %.2f mm", result.jointErrorMillimetres) + " over \(result.frames) frames"
                 + words(split: "test", centre: centre) + ", \(average == nil ? "" : "averaged ")weights of step \(best)"
@@ -228,7 +228,7 @@ extension Trainer {
         // Of the frames that a resumed validation left out this process knows nothing: without them there is no baseline.
         let counted = try communicator.maximum(Double(state.validation?.frames ?? -1))
         if state.validationStep != step || Int(counted) != evaluator.frames && validatedFrames == nil { try validate() }
-        let baseline = evaluator.constant(meanLabel())
+        let baseline = evaluator.constant(try meanLabel())
         // A resumed validation is known to rank 0 alone, which is the one that speaks.
         if let result = state.validation {
             let share = result.jointErrorMillimetres / baseline.jointErrorMillimetres
