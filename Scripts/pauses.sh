@@ -20,8 +20,9 @@ arguments=("$@")
 
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
-# "copy": the pause without waiting for the checkpoint before, which is "wait"; of all but the last.
-printf '%-16s %-10s %5s %8s %9s %9s %9s %9s %9s %10s %7s\n' program exchange ranks 'ready s' 'copy ms' 'least' 'wait ms' 'last ms' 'step ms' 'beside ms' 'more %'
+# "copy": the pause without waiting for the checkpoint before, the least and the most; "wait": the longest of these waits; of all
+# checkpoints but the last.
+printf '%-16s %-10s %5s %8s %9s %9s %9s %9s %9s %10s %7s\n' program exchange ranks 'ready s' 'copy ms' 'most' 'wait ms' 'last ms' 'step ms' 'beside ms' 'more %'
 for exchange in "${exchanges[@]}"; do
     for count in "${ranks[@]}"; do
         for program in "${programs[@]}"; do
@@ -61,9 +62,10 @@ for exchange in "${exchanges[@]}"; do
                 }
                 END {
                     usual = median(alone, alones)
-                    copy = median(copies, pauses)
-                    printf "%-16s %-10s %5d %8.1f %9.0f %9.0f %9.0f %9.0f %9.1f", program, exchange, ranks, ready, copy, copies[1], \
-                        median(waits, pauses), last, usual
+                    median(copies, pauses)
+                    median(waits, pauses)
+                    printf "%-16s %-10s %5d %8.1f %9.0f %9.0f %9.0f %9.0f %9.1f", program, exchange, ranks, ready, copies[1], copies[pauses], \
+                        waits[pauses], last, usual
                     if (besides) { slow = median(beside, besides); printf " %10.1f %+7.1f\n", slow, (slow / usual - 1) * 100 } else print "          -       -"
                 }' "$work/run/metrics.jsonl"
         done
