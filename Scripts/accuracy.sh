@@ -61,7 +61,8 @@ seconds=$((SECONDS - start))
 # error FOLDER: mean and median in mm of the folder's test frames.
 error() {
     "$dtrain" evaluate "$run/checkpoints/best" --data "$1" --out "$work/predictions.txt" --json |
-        sed -E 's/.*"joint_error_mm" *: *([0-9.]+).*"median_mm" *: *([0-9.]+).*/\1 \2/'
+        awk -F '[:,]' '/"joint_error_mm"/ && !mean { mean = $2 } /"median_mm"/ && !median { median = $2 }
+            END { printf "%.2f %.2f\n", mean, median }'
 }
 
 "$dtrain" synth "$work/held" --hands icvl --seed 777 --frames 1 --test-frames 1000 >"$work/synth.log"
