@@ -40,7 +40,11 @@ struct SynthCommand: ParsableCommand {
     @Option(help: "With --poses: compare the frames' centres of mass with those of this file, a line 'u v d' a frame.")
     var centres: String?
 
-    @Option(help: "first: hands as dtrain's first were; icvl: fitted to ICVL's centres of mass. By default first, and icvl with --poses.")
+    @Option(
+        help: """
+            first: hands as dtrain's first were; icvl: fitted to ICVL's centres of mass; varied: these with more poses, views and \
+            proportions. By default first, and icvl with --poses.
+            """)
     var hands: String?
 
     @Option(help: "Factor of how much random hands differ in size, digit lengths and girth, 0 to 4.")

@@ -101,7 +101,8 @@ struct HandStyleTests {
     func fingerprints() {
         let camera = Camera(focalU: 287, focalV: 287, centreU: 159, centreV: 119)
         let styles = [
-            HandStyle(), HandStyle(model: .icvl), HandStyle(variation: 2), HandStyle(directions: .any), HandStyle(camera: camera),
+            HandStyle(), HandStyle(model: .icvl), HandStyle(model: .varied), HandStyle(variation: 2), HandStyle(directions: .any),
+            HandStyle(camera: camera),
         ]
         let prints = styles.map { SyntheticSource(SyntheticHands(seed: 1, width: 64, height: 48, style: $0), frames: 0..<9).fingerprint }
         #expect(Set(prints).count == styles.count)

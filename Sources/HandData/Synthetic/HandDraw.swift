@@ -24,9 +24,19 @@ enum HandDraw {
             let crossed = hand.skeleton.joints[3].x > hand.skeleton.joints[15].x
             if crossed && random.chance(0.7) { continue }
             if style.directions == .any { hand.skeleton.turnInPicture(by: random.uniform(-180...180)) }
+            if style.model == .varied && !showsPalm(hand.skeleton) { continue }
             if isWithinBounds(hand.skeleton, style) { return hand }
         }
         return fallback(&random, style)
+    }
+
+    /// Whether palm and finger roots lie apart in the picture. Where fingers point at the camera, a frame holds pieces of surface and no hand
+    /// that `CentreOfMass` would find.
+    private static func showsPalm(_ skeleton: HandSkeleton) -> Bool {
+        let roots = (skeleton.joints[4] + skeleton.joints[7] + skeleton.joints[10] + skeleton.joints[13]) * 0.25
+        let difference = referenceCamera.project(roots) - referenceCamera.project(skeleton.joints[0])
+        let millimetres = Vector3(difference.x, difference.y, 0) * (skeleton.joints[0].z / referenceCamera.focalX)
+        return millimetres.length > 25 * skeleton.scale
     }
 
     private static func isWithinBounds(_ skeleton: HandSkeleton, _ style: HandStyle) -> Bool {
@@ -43,7 +53,7 @@ enum HandDraw {
         _ random: inout SequentialRandom, _ style: HandStyle
     ) -> (skeleton: HandSkeleton, pose: HandPose) {
         let wide = Float(style.variation)
-        let gesture = HandGesture.draw(&random)
+        let gesture = HandGesture.draw(&random, freeShare: style.freeShare)
         var pose = HandPose(gesture, &random)
         let scale = random.gaussian(1, 0.035 * wide, within: (1 - 0.1 * wide)...(1 + 0.1 * wide))
         var lengths = [5 of Float](repeating: 1)
@@ -51,12 +61,14 @@ enum HandDraw {
         let girth = random.gaussian(1, 0.06 * wide, within: (1 - 0.14 * wide)...(1 + 0.16 * wide)) * style.build.flesh
         var skeleton = HandSkeleton(pose: pose, scale: scale, lengths: lengths, girth: girth)
         skeleton.settleThumb(&pose.thumb, for: gesture, length: lengths[0])
-        place(&skeleton, &random, style.build)
+        place(&skeleton, &random, style)
+        if style.displacement > 0 { displace(&skeleton, &random, style) }
         return (skeleton, pose)
     }
 
     /// Places a hand before the camera and lets its forearm leave it.
-    private static func place(_ skeleton: inout HandSkeleton, _ random: inout SequentialRandom, _ build: HandBuild) {
+    private static func place(_ skeleton: inout HandSkeleton, _ random: inout SequentialRandom, _ style: HandStyle) {
+        let build = style.build
         let depth =
             random.chance(0.44)
             ? random.gaussian(405, 9, within: 375...430) : random.gaussian(324, 29, within: 270...415)
@@ -70,7 +82,7 @@ enum HandDraw {
         var roll = -8.7 + 6.8 * far + 6 * aside + lean
         var pitch = random.gaussian(-12.4 + 3.6 * far, 10)
         var yaw = random.gaussian(8.7 - 1.2 * far, 7.8)
-        if random.chance(0.05) {
+        if random.chance(style.turnedShare) {
             // Some hands are turned far away from the camera.
             roll = random.gaussian(roll, 18)
             pitch = random.gaussian(pitch, 18)
@@ -92,6 +104,24 @@ enum HandDraw {
         let level = Vector3(rollCosine, rollSine, 0)
         let across = level * yawCosine - level.cross(along) * yawSine
         skeleton.place(across: across, along: along, outward: across.cross(along), origin: palm)
+    }
+
+    /// Moves digits and joints off their places, and builds the hand anew around them: proportions that no factor of the model gives.
+    private static func displace(_ skeleton: inout HandSkeleton, _ random: inout SequentialRandom, _ style: HandStyle) {
+        let amount = style.displacement
+        func shift(_ random: inout SequentialRandom) -> Vector3 {
+            Vector3(random.gaussian(0, amount), random.gaussian(0, amount), random.gaussian(0, amount))
+        }
+        var joints = skeleton.joints
+        joints[0] = joints[0] + shift(&random)
+        for digit in 0..<5 {
+            let common = shift(&random)
+            for joint in (1 + 3 * digit)...(3 + 3 * digit) { joints[joint] = joints[joint] + common + shift(&random) }
+        }
+        let girth = skeleton.girth
+        skeleton = HandSkeleton(joints: joints, build: style.build)
+        skeleton.girth = girth
+        drawForearm(&skeleton, &random, style.build)
     }
 
     /// The forearm leaves downwards and away from the camera, within what the wrist allows.

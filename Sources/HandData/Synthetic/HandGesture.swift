@@ -52,11 +52,8 @@ struct HandGesture {
 
     private static let totalWeight: Float = all.reduce(0) { $0 + $1.weight }
 
-    /// Share of frames whose fingers bend independently of each other, by no gesture.
-    private static let freeShare: Float = 0.08
-
-    /// Draws a gesture.
-    static func draw(_ random: inout SequentialRandom) -> HandGesture {
+    /// Draws a gesture; of `freeShare` of the frames the fingers bend independently of each other.
+    static func draw(_ random: inout SequentialRandom, freeShare: Float) -> HandGesture {
         if random.chance(freeShare) {
             var curls = SIMD4<Float>()
             for finger in 0..<4 {

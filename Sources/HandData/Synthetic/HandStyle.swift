@@ -4,6 +4,9 @@ package enum HandModel: String, CaseIterable, Sendable, Codable {
     case first
     /// Fitted to the centres of mass of real ICVL frames around the real joints (`HandBuild.icvl`).
     case icvl
+    /// As `icvl`, but with more poses, views and proportions than one subject has: fingers that bend by themselves in a third of the frames,
+    /// hands turned further in a sixth, and joints off where the model has them, the flesh around them following.
+    case varied
 }
 
 /// Which way random hands point in the picture.
@@ -33,10 +36,17 @@ package struct HandStyle: Sendable, Equatable {
     var words: [UInt64] {
         guard self != HandStyle() else { return [] }
         let intrinsics = camera.map { [$0.focalU, $0.focalV, $0.centreU, $0.centreV] } ?? []
-        return [model == .first ? 1 : 2, variation.bitPattern, directions == .upright ? 1 : 2] + intrinsics.map(\.bitPattern)
+        return [model == .first ? 1 : model == .icvl ? 2 : 3, variation.bitPattern, directions == .upright ? 1 : 2] + intrinsics.map(\.bitPattern)
     }
 
     var build: HandBuild { model == .first ? .first : .icvl }
+
+    /// Share of frames whose fingers bend independently of each other, by no gesture.
+    var freeShare: Float { model == .varied ? 0.35 : 0.08 }
+    /// Share of hands that are turned far away from the camera.
+    var turnedShare: Float { model == .varied ? 0.16 : 0.05 }
+    /// Standard deviation along each axis of a digit's shift, and of each of its joints' beside that, mm.
+    var displacement: Float { model == .varied ? 2 * Float(variation) : 0 }
 }
 
 /// What the kinds of hands differ in: numbers alone.

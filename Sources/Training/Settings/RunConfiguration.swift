@@ -137,6 +137,8 @@ package struct RunConfiguration: Sendable, Equatable {
         }
         // The question's networks keep the hands, and so the figures, that they always had.
         if preset.architecture != nil { hands = .icvl }
+        // Docs/accuracy.md has what these bring.
+        if preset == .hand { (hands, syntheticFrames) = (.varied, 20_000) }
     }
 
     /// The synthetic hands of a run.

@@ -30,7 +30,10 @@ package enum DataSection: SettingSection {
         ).resuming(.noted),
         .choice(
             "hands", \.hands,
-            help: "Synthetic hands as dtrain's first were, or with forearm, flesh and labels' depth fitted to ICVL's centres of mass."),
+            help: """
+                Synthetic hands as dtrain's first were; with forearm, flesh and labels' depth fitted to ICVL's centres of mass; or these with \
+                more poses, views and proportions.
+                """),
         .number(
             "hand-variation", \.handVariation, hint: "a factor from 0 to 4, such as 2", where: { $0 >= 0 && $0 <= 4 },
             help: "Factor of how much synthetic hands differ in size, digit lengths and girth; 1: by 3.5%, 2% and 6%."),

@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# Trains a preset on synthetic hands alone and says how far off it is, in mm: on other synthetic hands, and on renders of ICVL's real test
+# poses where the label files are there. No true joint is used but to compare with.
+#
+# Usage: Scripts/accuracy.sh [MINUTES] [dtrain arguments]      default: 5 minutes of dtrain-hand
+#   DTRAIN_STEPS=N     so many steps, in place of as many as MINUTES are found to have
+#   DTRAIN_POSES=FILE  label files of real poses, with blanks between (../shared/icvl/test_seq_1.txt and test_seq_2.txt)
+#   DTRAIN_PLOT=FILE   also draws the learning curve as FILE (SVG); needs Python
+# The run stays in runs/accuracy/PRESET-STEPS, and a call that was broken off goes on with it.
+set -euo pipefail
+# shellcheck source=Scripts/setup.sh
+source "$(dirname -- "${BASH_SOURCE[0]}")/setup.sh"
+
+minutes=5
+if [[ ${1-} =~ ^[0-9] ]]; then
+    minutes=$1
+    shift
+fi
+[[ $minutes =~ ^[1-9][0-9]*$ ]] || fail "'$minutes' is no number of minutes. hint: Scripts/accuracy.sh 30 --preset deepprior"
+steps=${DTRAIN_STEPS:-}
+[[ $steps =~ ^([1-9][0-9]*)?$ ]] || fail "DTRAIN_STEPS=$steps is no number of steps. hint: DTRAIN_STEPS=12800 Scripts/accuracy.sh"
+preset=dtrain-hand
+arguments=("$@")
+for ((index = 0; index + 1 < $#; index++)); do
+    [[ ${arguments[index]} != --preset ]] || preset=${arguments[index + 1]}
+done
+shared=$root/../shared/icvl
+if [[ -n ${DTRAIN_POSES-} ]]; then
+    read -r -a poses <<<"$DTRAIN_POSES"
+    for file in "${poses[@]}"; do [[ -r $file ]] || fail "$file cannot be read. hint: DTRAIN_POSES names label files of ICVL"; done
+else
+    poses=("$shared/test_seq_1.txt" "$shared/test_seq_2.txt")
+    [[ -r ${poses[0]} && -r ${poses[1]} ]] || poses=()
+fi
+
+dtrain=${DTRAIN:-$root/.build/release/dtrain}
+[[ -x $dtrain ]] || swift build --package-path "$root" -c release --product dtrain >&2
+work=$(mktemp -d)
+trap 'rm -rf -- "$work"' EXIT
+
+# train STEPS RUN ARGUMENT...
+train() {
+    local count=$1 run=$2
+    shift 2
+    "$dtrain" train --preset "$preset" ${arguments[@]+"${arguments[@]}"} --steps "$count" --run-dir "$run" "$@"
+}
+
+if [[ -z $steps ]]; then
+    say "measuring a step"
+    train 300 "$work/trial" --log-every 100 --validate-every 1000 >"$work/trial.log" || fail "the trial ended: $(tail -n 1 "$work/trial.log")"
+    steps=$(awk -v minutes="$minutes" -F '"step_ms":' '/"step":(200|300),.*step_ms/ { split($2, rest, ","); sum += rest[1]; lines++ }
+        END { printf "%d", minutes * 60000 / (sum / lines) }' "$work/trial/metrics.jsonl")
+fi
+
+run=$root/runs/accuracy/$preset-$steps
+say "training: dtrain train --preset $preset ${arguments[*]-} --steps $steps --run-dir $run"
+start=$SECONDS
+train "$steps" "$run" --resume auto --log-every 100 --validate-every 1000 --checkpoint-every 1000 >&2
+seconds=$((SECONDS - start))
+
+# error FOLDER: mean and median in mm of the folder's test frames.
+error() {
+    "$dtrain" evaluate "$run/checkpoints/best" --data "$1" --out "$work/predictions.txt" --json |
+        awk -F '[:,]' '/"joint_error_mm"/ && !mean { mean = $2 } /"median_mm"/ && !median { median = $2 }
+            END { printf "%.2f %.2f\n", mean, median }'
+}
+
+"$dtrain" synth "$work/held" --hands icvl --seed 777 --frames 1 --test-frames 1000 >"$work/synth.log"
+read -r held _ <<<"$(error "$work/held")"
+if ((${#poses[@]})); then
+    cat -- "${poses[@]}" >"$work/poses.txt"
+    "$dtrain" synth "$work/poses" --poses "$work/poses.txt" --seed 99 --test-frames 0 >"$work/synth.log"
+    # Written as training frames; to be evaluated, all of them, they are test frames.
+    mv -- "$work/poses/Training" "$work/poses/Testing"
+    read -r mean median <<<"$(error "$work/poses")"
+else
+    say "no real poses in $shared: skipped. hint: DTRAIN_POSES names their label files"
+    mean=-
+    median=-
+fi
+printf '| preset | steps | minutes of training | synthetic hands (seed 777), mm | real test poses rendered, mm | their median frame, mm |\n'
+printf '|---|---|---|---|---|---|\n'
+printf '| %s | %s | %s | %s | %s | %s |\n' "$preset" "$steps" "$(awk -v s="$seconds" 'BEGIN { printf "%.1f", s / 60 }')" "$held" "$mean" "$median"
+
+if [[ -n ${DTRAIN_PLOT-} ]]; then
+    python=$("$root/Scripts/python-env.sh")
+    "$python" "$root/Scripts/plots/accuracy.py" "$DTRAIN_PLOT" "$run"
+fi
