@@ -1,9 +1,14 @@
+import Tensors
+
 /// What rank 0 says: plain lines, and on a terminal one line that is rewritten as a step's progress. Never waits for who reads.
 package final class Console {
     private let terminal: Terminal?
     private let isQuiet: Bool
     private let outlet: Outlet
     private var progressWidth = 0
+    /// Whether there are lines below the progress, and when they were drawn.
+    private var hasLinesBelow = false
+    private var drawnBelow = -1.0
     /// Also told of warnings, on all ranks.
     package var onWarning: ((String) -> Void)?
 
@@ -28,17 +33,31 @@ package final class Console {
     /// A step's progress: rewritten in place on a terminal, a line of its own elsewhere when `isDue`.
     ///
     /// A line that wraps could not be rewritten: on a narrow terminal parts are left out, the fourth and those after it first.
-    package func progress(_ parts: [String], isDue: Bool) {
+    /// - Parameter live: where the cursor can be moved, more lines are shown below (`LiveView`), anew ten times a second at most.
+    package func progress(_ parts: [String], isDue: Bool, live: () -> LiveFigures? = { nil }) {
         guard !isQuiet else { return }
         guard let terminal else {
             if isDue { line(parts.joined(separator: "  ")) }
             return
         }
-        let most = max(1, terminal.columns - 1)
+        let columns = terminal.columns
+        let most = max(1, columns - 1)
         let text = Self.fit(parts, columns: most)
         // A terminal that became narrower would wrap the padding.
         let padding = String(repeating: " ", count: max(0, min(progressWidth, most) - text.count))
-        outlet.write("\r\(text)\(padding)", .passing)
+        var written = "\r\(text)\(padding)"
+        let isTall = columns >= LiveView.leastColumns && terminal.rows >= 8
+        if terminal.canMoveCursor, isTall, Stopwatch.now - drawnBelow >= 0.1, let figures = live() {
+            let below = LiveView.lines(figures, columns: columns, isPlain: terminal.isPlain).dropFirst()
+            // What is below is erased first, then the cursor goes back to the first line.
+            written += "\u{1B}[J" + below.map { "\n\r\($0)" }.joined() + (below.isEmpty ? "" : "\u{1B}[\(below.count)A")
+            hasLinesBelow = !below.isEmpty
+            drawnBelow = Stopwatch.now
+        } else if hasLinesBelow && !isTall {
+            written += "\u{1B}[J"
+            hasLinesBelow = false
+        }
+        outlet.write(written, .passing)
         progressWidth = text.count
     }
 
@@ -57,10 +76,11 @@ package final class Console {
         onWarning?(text)
     }
 
-    /// Ends a rewritten line, so that what follows starts on a line of its own.
+    /// Ends rewritten lines, so that what follows starts on a line of its own.
     package func clearProgress() {
         guard progressWidth > 0 else { return }
-        outlet.write("\r\(String(repeating: " ", count: progressWidth))\r", .passing)
-        progressWidth = 0
+        // Lines below that stayed would stand within what is said next: their end is never left out.
+        if hasLinesBelow { outlet.write("\r\u{1B}[J") } else { outlet.write("\r\(String(repeating: " ", count: progressWidth))\r", .passing) }
+        (progressWidth, hasLinesBelow, drawnBelow) = (0, false, -1)
     }
 }

@@ -21,7 +21,7 @@ package struct Terminal {
     /// The one that standard output ends at; nil where it ends elsewhere. Open MPI gives each rank a pseudo-terminal of its
     /// own, which says nothing: what counts there is the output of mpirun.
     package static func ofStandardOutput() -> Terminal? {
-        guard isatty(STDOUT_FILENO) == 1 else { return nil }
+        guard isatty(STDOUT_FILENO) == 1, getenv("TERM").map({ String(cString: $0) }) != "dumb" else { return nil }
         guard getenv("OMPI_COMM_WORLD_SIZE") != nil else { return Terminal(descriptor: STDOUT_FILENO) }
         // Not always the parent: shells, and a rank's supervisor, may stand in between.
         let launcher = LauncherProcess.find() ?? getppid()
@@ -39,9 +39,25 @@ package struct Terminal {
     package init(descriptor: Int32) { self.descriptor = descriptor }
 
     /// Its width now, as a person may change it at any time (ioctl TIOCGWINSZ); 80 where it does not say.
-    package var columns: Int {
+    package var columns: Int { size.map { Int($0.ws_col) }.flatMap { $0 > 0 ? $0 : nil } ?? 80 }
+
+    /// Its height now; 24 where it does not say.
+    package var rows: Int { size.map { Int($0.ws_row) }.flatMap { $0 > 0 ? $0 : nil } ?? 24 }
+
+    private var size: winsize? {
         var size = winsize()
-        guard descriptor >= 0, ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
-        return Int(size.ws_col)
+        return descriptor >= 0 && ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0 ? size : nil
+    }
+
+    /// Whether it says (TERM) what kind it is: then it moves its cursor as all do since the VT100.
+    package var canMoveCursor: Bool { getenv("TERM").map { $0[0] != 0 } ?? false }
+
+    /// Whether its locale is told and has no characters beyond ASCII.
+    package var isPlain: Bool {
+        for name in ["LC_ALL", "LC_CTYPE", "LANG"] {
+            guard let value = getenv(name).map({ String(cString: $0).uppercased() }), !value.isEmpty else { continue }
+            return !value.contains("UTF-8") && !value.contains("UTF8")
+        }
+        return false
     }
 }

@@ -70,6 +70,8 @@ package final class Trainer {
     private var foundMeanLabel: [Float]?
     /// Starts, warnings and ends, for the report; on rank 0.
     let events = RunEventLog()
+    /// What the view on a terminal shows of the steps before.
+    let live = LiveHistory()
     /// The metrics could not be written, and that was said.
     var metricsAreLate = false
 
@@ -91,7 +93,12 @@ package final class Trainer {
         self.supervision = supervision
         let terminal = Terminal.ofStandardOutput()
         console = Console(isQuiet: communicator.rank != 0, terminal: terminal)
-        if communicator.rank == 0 { console.onWarning = { [events] in events.warn($0) } }
+        if communicator.rank == 0 {
+            console.onWarning = { [events, live] in
+                events.warn($0)
+                live.warning = $0
+            }
+        }
 
         if configuration.batchSize < communicator.size {
             throw TrainingFailure(

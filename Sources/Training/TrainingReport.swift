@@ -37,12 +37,13 @@ extension Trainer {
         let perStep = timer.elapsed / Double(timer.steps)
         let rate = timer.samples / timer.elapsed
         let left = perStep * Double(totalSteps - step)
-        console.progress(
-            [
-                "step \(step)/\(totalSteps)", "loss \(format(lossDigits, statistics.loss))",
-                "joint error \(format("%.1f", statistics.jointErrorMillimetres)) mm", "\(format("%.0f", rate)) samples/s",
-                "\(format("%.0f", perStep * 1000)) ms/step", "\(duration(left)) left",
-            ], isDue: isDue)
+        live.losses.append(statistics.loss)
+        let parts = [
+            "step \(step)/\(totalSteps)", "loss \(format(lossDigits, statistics.loss))",
+            "joint error \(format("%.1f", statistics.jointErrorMillimetres)) mm", "\(format("%.0f", rate)) samples/s",
+            "\(format("%.0f", perStep * 1000)) ms/step", "\(duration(left)) left",
+        ]
+        console.progress(parts, isDue: isDue) { live.figures(parts, progress: Double(step) / Double(totalSteps), timer) }
         guard isDue else { return }
         let milliseconds = 1000 / Double(timer.steps)
         var fields: [(String, MetricValue)] = [
@@ -90,6 +91,7 @@ extension Trainer {
         }
         state.validation = result
         state.validationStep = step
+        live.errors.append(result.jointErrorMillimetres)
         console.line(
             "step \(step): held-out joint error \(format("%.2f", result.jointErrorMillimetres)) mm over \(result.frames) "
                 + "frames\(heldOutWords), loss \(format(lossDigits, result.loss)), all joints within 40 mm in "

@@ -19,7 +19,8 @@ struct Dtrain: ParsableCommand {
         version: Version.text,
         subcommands: [
             TrainCommand.self, EvaluateCommand.self, PredictCommand.self, ScoreCommand.self, ExportCommand.self, DescribeCommand.self,
-            DoctorCommand.self, SynthCommand.self, InspectCommand.self, ReportCommand.self, BenchCommand.self,
+            DoctorCommand.self, SynthCommand.self, InspectCommand.self, ReportCommand.self, WatchCommand.self,
+            BenchCommand.self,
         ],
         defaultSubcommand: TrainCommand.self)
 

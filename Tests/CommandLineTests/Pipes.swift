@@ -26,28 +26,36 @@ final class HeldStream {
     }
 
     /// A terminal of so many columns (pts(4); posix_openpt is declared for programs that ask for XSI only).
-    static func terminal(columns: Int) throws -> HeldStream {
+    static func terminal(columns: Int, rows: Int = 24) throws -> HeldStream {
         let outer = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC)
         // TIOCSPTLCK and TIOCGPTN are macros that Swift does not import.
         var (locked, number): (Int32, UInt32) = (0, 0)
         try #require(outer >= 0 && ioctl(outer, 0x4004_5431, &locked) == 0 && ioctl(outer, 0x8004_5430, &number) == 0)
         let inner = open("/dev/pts/\(number)", O_RDWR | O_NOCTTY | O_CLOEXEC)
         try #require(inner >= 0)
-        var size = winsize(ws_row: 24, ws_col: UInt16(columns), ws_xpixel: 0, ws_ypixel: 0)
+        var size = winsize(ws_row: UInt16(rows), ws_col: UInt16(columns), ws_xpixel: 0, ws_ypixel: 0)
         try #require(ioctl(inner, UInt(TIOCSWINSZ), &size) == 0)
         return HeldStream(inner: inner, outer: outer)
+    }
+
+    /// What a person does who drags the window's corner.
+    func resize(columns: Int, rows: Int = 24) {
+        var size = winsize(ws_row: UInt16(rows), ws_col: UInt16(columns), ws_xpixel: 0, ws_ypixel: 0)
+        _ = ioctl(outer.fileDescriptor, UInt(TIOCSWINSZ), &size)
     }
 
     /// Writing to it fails with EAGAIN where it would wait.
     func doNotBlock() { _ = fcntl(inner.fileDescriptor, F_SETFL, fcntl(inner.fileDescriptor, F_GETFL) | O_NONBLOCK) }
 
     /// Starts a program that writes here; the test's own copy of what the program has is closed.
-    func start(_ command: [String], standardError: FileHandle = .nullDevice) throws -> Process {
+    /// - Parameter kind: TERM; empty: a terminal that does not say what it is.
+    func start(_ command: [String], standardError: FileHandle = .nullDevice, kind: String = "") throws -> Process {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         process.arguments = command
         process.environment = ProcessInfo.processInfo.environment.merging([
             "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+            "TERM": kind, "LC_ALL": "C.UTF-8",
         ]) { $1 }
         process.standardInput = FileHandle.nullDevice
         process.standardOutput = inner

@@ -14,7 +14,7 @@ extension CommandLineTests {
             let line = "stty columns 160; " + command.map { "'\($0)'" }.joined(separator: " ")
             let outcome = try Subprocess.run(
                 ["script", "--quiet", "--return", "--command", line, "/dev/null"],
-                environment: ["OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"])
+                environment: ["TERM": "", "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"])
             // A terminal turns every line feed into carriage return, line feed; under mpirun there are two terminals.
             return outcome.stdout.unicodeScalars.split(separator: "\n").map { line in
                 String(line).replacing(/\r+$/, with: "")
