@@ -91,7 +91,8 @@ let package = Package(
         tests("Kernels", ["Tensors", "TestOracle"], isOptimized: true),
         tests("Optimizers", ["Kernels", "Tensors", "TestOracle"], resources: [.copy("Golden")], isOptimized: true),
         tests("Layers", ["Tensors", "Kernels", "Collectives", "Networks", "TestOracle"], isOptimized: true),
-        tests("Networks", ["Tensors", "Kernels", "Collectives", "Layers", "Optimizers", "TestOracle"], resources: [.copy("Golden")], isOptimized: true),
+        tests(
+            "Networks", ["Tensors", "Kernels", "Collectives", "Layers", "Optimizers", "TestOracle"], resources: [.copy("Golden")], isOptimized: true),
         tests("HandData", ["Tensors"]),
         tests("Checkpoints"),
         tests("Collectives", ["TestSupport", "mpi-probe"]),
