@@ -50,6 +50,19 @@ await() {
     done
 }
 
+# abandon CODE: ends `up` while Cluster/local/up makes the nodes, or is about to.
+abandon() {
+    local status=1
+    if [[ -n ${!:-} ]]; then
+        kill -TERM $! 2>/dev/null || true
+        status=0
+        wait $! || status=$?
+    fi
+    # Where it was quicker than the signal the nodes are there; 127: it was waited for already, and had not failed.
+    ((status != 0 && status != 127)) || take_down
+    exit "$1"
+}
+
 up() {
     local count=${1:-2}
     (($# <= 1)) && [[ $count =~ ^[1-9][0-9]?$ ]] || fail "'$*' is no number of nodes from 1 to 99. hint: $usage"
@@ -58,11 +71,10 @@ up() {
     install
     rm -f -- "$log"
     # A signal to this script is one to that: it leaves nothing behind.
+    trap 'abandon 130' INT
+    trap 'abandon 143' TERM
     "$here/up" "$count" &
-    making=$!
-    trap 'kill -TERM "$making" 2>/dev/null; wait "$making"; exit 130' INT
-    trap 'kill -TERM "$making" 2>/dev/null; wait "$making"; exit 143' TERM
-    wait "$making" || exit
+    wait $! || exit
     # Whatever happens from here on, and Ctrl-C: all or nothing.
     trap 'take_down' EXIT
     trap 'exit 130' INT
