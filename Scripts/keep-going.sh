@@ -8,6 +8,8 @@
 set -euo pipefail
 # shellcheck source=Scripts/setup.sh
 source "$(dirname -- "${BASH_SOURCE[0]}")/setup.sh"
+# shellcheck source=Scripts/runs.sh
+source "$root/Scripts/runs.sh"
 
 rounds=4 preset='' exchange=allreduce steps=14
 while (($#)); do
@@ -48,22 +50,9 @@ train=(env DTRAIN_FAULT=slow OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CON
     OMPI_MCA_btl_tcp_if_include=10.77.0.0/24 OMPI_MCA_oob_tcp_if_include=10.77.0.0/24
     "$root/Cluster/keep-going" --hosts "$scratch/hosts" -- "$root/.build/release/dtrain" train "${settings[@]}")
 
-# The losses of a run's steps, the newest of each.
-losses() {
-    sed -nE 's/^\{"step":([0-9]+),.*"loss":([0-9.e+-]+),"joint.*zero_output.*/\1 \2/p' "$1/metrics.jsonl" |
-        awk '{ loss[$1] = $2 } END { for (step in loss) print step, loss[step] }' | sort -n
-}
 at_step() { grep -qE "^step $2/" "$1"; }
 # begun LOG N: the run made its first step for the Nth time.
 begun() { (($(grep -c '^first step done' "$1") >= $2)); }
-await() {
-    local end=$((SECONDS + $1))
-    shift
-    until "$@" 2>/dev/null; do
-        ((SECONDS < end)) || return 1
-        sleep 0.1
-    done
-}
 processes() { ip netns pids "$DTRAIN_CLUSTER-$1" | xargs -r; }
 # shellcheck disable=SC2046 # a list of processes
 strike() {

@@ -94,13 +94,15 @@ on_nodes() {
 }
 
 job Scripts/tests/nodes on_nodes
+# The longest of the others.
+job Scripts/tests/install.sh bash Scripts/tests/install.sh
 job units swift_tests --skip '^CommandLineTests\.'
 for suite in "${slow[@]}"; do job "command-line/$suite" swift_tests --filter "CommandLineTests/$suite/"; done
 for core in "${core_types[@]}"; do job "kernels/$core" core_tests "$core"; done
 for suite in "${others[@]}"; do job "command-line/$suite" swift_tests --filter "CommandLineTests/$suite/"; done
 for script in Scripts/tests/*.sh; do
     name=$(basename -- "$script" .sh)
-    [[ " ${node_scripts[*]} " == *" $name "* ]] || job "$script" bash "$script"
+    [[ " ${node_scripts[*]} install " == *" $name "* ]] || job "$script" bash "$script"
 done
 while ((${#names[@]} > 0)); do reap; done
 
