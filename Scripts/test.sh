@@ -94,10 +94,10 @@ on_nodes() {
 }
 
 job Scripts/tests/nodes on_nodes
-# The longest of the others.
-job Scripts/tests/install.sh bash Scripts/tests/install.sh
 job units swift_tests --skip '^CommandLineTests\.'
 for suite in "${slow[@]}"; do job "command-line/$suite" swift_tests --filter "CommandLineTests/$suite/"; done
+# It builds, so not beside the first scripts, which measure a link; and not last, where the others would wait for it.
+job Scripts/tests/install.sh bash Scripts/tests/install.sh
 for core in "${core_types[@]}"; do job "kernels/$core" core_tests "$core"; done
 for suite in "${others[@]}"; do job "command-line/$suite" swift_tests --filter "CommandLineTests/$suite/"; done
 for script in Scripts/tests/*.sh; do

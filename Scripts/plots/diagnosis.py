@@ -67,9 +67,11 @@ layers:
 class Mistake:
     """words: part of the line that must be said, once, at step `by` or before; a curve is drawn where the picture shows something."""
 
-    def __init__(self, name, arguments, words, ranks=1, fault=None, by=50, curve=True, spoils=None, shows=None):
+    def __init__(self, name, arguments, words, ranks=1, fault=None, by=50, curve=True, spoils=None, shows=None, link=None):
         self.name, self.arguments, self.words, self.ranks, self.fault, self.by = name, arguments, words, ranks, fault, by
         self.curve, self.spoils = curve, spoils
+        # Bandwidth between two nodes of Cluster/local that it is committed on; None: on this machine.
+        self.link = link
         # What the run is known by, where it is another than what it is committed by.
         self.shows = shows
 
@@ -78,6 +80,8 @@ class Mistake:
         if self.shows:
             return self.shows
         command = "dtrain " + " ".join(self.arguments)
+        if self.link:
+            return f"`Cluster/local/up 2 {self.link}; Cluster/local/run {command}`"
         if self.ranks > 1:
             command = f"mpirun -np {self.ranks} {command}"
         return f"`{f'DTRAIN_FAULT={self.fault} ' if self.fault else ''}{command}`"
@@ -102,8 +106,8 @@ MISTAKES = [
     Mistake("more threads than processors", [*SMALL, "--threads", "64", "--steps", "3"], "64 threads on", curve=False),
     Mistake("one rank slow", SMALL, "rank 1 on", ranks=2, fault="lag:rank=1:step=12:times=100", curve=False),
     Mistake(
-        "exchange dominating", ["--image-size", "160x120", "--hidden", "256", "--batch-size", "2", "--exchange", "sharded", *SMALL[6:]],
-        "of the time is waiting for --exchange sharded", ranks=2, curve=False,
+        "exchange dominating", [*SMALL, "--batch-size", "8", "--exchange", "allreduce"], "of the time is waiting for --exchange allreduce",
+        link="20mbit", curve=False,
     ),
 ]
 
@@ -183,7 +187,7 @@ HEALTHY = {
 FULL = ["--synthetic-frames", "2000", "--synthetic-test-frames", "50", "--batch-size", "32"]
 
 
-def run(dtrain, arguments, folder, scratch, ranks=1, fault=None):
+def run(dtrain, arguments, folder, scratch, ranks=1, fault=None, link=None):
     """What was said that warns, and the joint error by step."""
     shutil.rmtree(folder, ignore_errors=True)
     arguments = [str(scratch / argument) if argument in NETWORKS or argument in ("spoilt", "large") else argument for argument in arguments]
@@ -197,7 +201,16 @@ def run(dtrain, arguments, folder, scratch, ranks=1, fault=None):
             environment.update(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
     if fault:
         environment["DTRAIN_FAULT"] = fault
-    process = subprocess.run(command, capture_output=True, text=True, timeout=3000, env=environment)
+    if link:
+        environment["DTRAIN_CLUSTER"] = "diagnosis"
+        cluster = Path(__file__).resolve().parents[2] / "Cluster" / "local"
+        subprocess.run([cluster / "up", "2", link], check=True, env=environment, stdout=sys.stderr)
+        command = [cluster / "run", *command]
+    try:
+        process = subprocess.run(command, capture_output=True, text=True, timeout=3000, env=environment)
+    finally:
+        if link:
+            subprocess.run([cluster / "down"], check=True, env=environment)
     lines = [line for line in (process.stdout + process.stderr).splitlines() if line.startswith(("warning: ", "note: amount", "dtrain: step"))]
     lines = [line for line in lines if "DTRAIN_FAULT" not in line]
     metrics = folder / "metrics.jsonl"
@@ -275,7 +288,7 @@ def main(dtrain, docs, seeds, results, keep=None):
             def commit():
                 if mistake.spoils:
                     spoil(scratch / "data", scratch / "spoilt", mistake.spoils)
-                return run(dtrain, mistake.arguments, scratch / "run", scratch, mistake.ranks, mistake.fault)
+                return run(dtrain, mistake.arguments, scratch / "run", scratch, mistake.ranks, mistake.fault, mistake.link)
 
             lines, curve = results.get(mistake.name, lambda lines, _: problem(mistake, lines) is None, commit)
             table.append((mistake, lines, curve))

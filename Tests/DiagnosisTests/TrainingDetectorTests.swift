@@ -88,6 +88,16 @@ struct TrainingDetectorTests {
         expectOne(lines(run(ranks: 2), facts), "--exchange auto takes split, 12 ms a step predicted", step: 31)
         // One that waits for another is no slow exchange.
         #expect(lines(run(ranks: 2), windows(6, ranks: 2) { all, _ in all[0].exchanging = 6 }) == [])
+        // Nor are moments that the scheduler takes, nor ranks that wait for one without a processor.
+        let quick = windows(6, ranks: 2) { all, _ in
+            for rank in 0..<2 { (all[rank].elapsed, all[rank].loading, all[rank].computing, all[rank].exchanging) = (0.05, 0, 0.015, 0.03) }
+        }
+        #expect(lines(run(ranks: 2), quick) == [])
+        let disturbed = windows(6, ranks: 2) { all, _ in
+            for rank in 0..<2 { (all[rank].computing, all[rank].exchanging) = (3, 6) }
+            all[1].withoutProcessor = 3
+        }
+        #expect(lines(run(ranks: 2), disturbed).allSatisfy { !$0.contains("--exchange") })
         var best = run(ranks: 2)
         best.exchange = "split"
         expectOne(lines(best, facts), "the fastest that there is here; hint: fewer ranks", step: 31)
