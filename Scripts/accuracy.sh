@@ -6,7 +6,8 @@
 #   DTRAIN_STEPS=N     so many steps, in place of as many as MINUTES are found to have
 #   DTRAIN_POSES=FILE  label files of real poses, with blanks between (../shared/icvl/test_seq_1.txt and test_seq_2.txt)
 #   DTRAIN_PLOT=FILE   also draws the learning curve as FILE (SVG); needs Python
-# The run stays in runs/accuracy/PRESET-STEPS, and a call that was broken off goes on with it.
+#   DTRAIN_RUN=DIR     the run's directory, in place of runs/accuracy/PRESET-STEPS
+# The run stays there, and a call that was broken off goes on with it.
 set -euo pipefail
 # shellcheck source=Scripts/setup.sh
 source "$(dirname -- "${BASH_SOURCE[0]}")/setup.sh"
@@ -52,7 +53,7 @@ if [[ -z $steps ]]; then
         END { printf "%d", minutes * 60000 / (sum / lines) }' "$work/trial/metrics.jsonl")
 fi
 
-run=$root/runs/accuracy/$preset-$steps
+run=${DTRAIN_RUN:-$root/runs/accuracy/$preset-$steps}
 say "training: dtrain train --preset $preset ${arguments[*]-} --steps $steps --run-dir $run"
 start=$SECONDS
 train "$steps" "$run" --resume auto --log-every 100 --validate-every 1000 --checkpoint-every 1000 >&2

@@ -53,6 +53,12 @@ struct SynthCommand: ParsableCommand {
     @Option(help: "Random hands point upright, or any way in the picture.")
     var handDirections = HandDirections.upright.rawValue
 
+    @Option(help: "Random hands show the palm, or all of their sides.")
+    var handViews = HandViews.palm.rawValue
+
+    @Option(help: "How much nearer than the bones the labels' d is, mm. By default as ICVL's (10) but for the first hands (0).")
+    var handSurfaceOffset: Double?
+
     @Option(help: "icvl, or another camera's focal lengths and principal point in pixels: fx,fy,cx,cy.")
     var camera = CameraChoice.icvl.description
 
@@ -87,8 +93,11 @@ struct SynthCommand: ParsableCommand {
         get throws(SettingError) {
             var configuration = RunConfiguration(preset: .seed)
             if poses != nil { configuration.hands = .icvl }
-            var given = ["hand-variation": "\(handVariation)", "hand-directions": handDirections, "camera": camera]
+            var given = [
+                "hand-variation": "\(handVariation)", "hand-directions": handDirections, "hand-views": handViews, "camera": camera,
+            ]
             given["hands"] = hands
+            given["hand-surface-offset"] = handSurfaceOffset.map { "\($0)" }
             try Settings.apply(given, to: &configuration)
             for name in given.keys.sorted() {
                 if let problem = Settings[name]?.problem(in: configuration) { throw SettingError(description: problem) }

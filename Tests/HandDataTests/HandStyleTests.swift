@@ -70,6 +70,23 @@ struct HandStyleTests {
         #expect(pairs.count { zip($0, $1).allSatisfy { abs($0 - $1) < 0.05 } } > 20)
     }
 
+    @Test("hands that show every side turn about their fingers in half of the frames, and keep their shape")
+    func views() {
+        // The index finger's root is left of the pinky's where ICVL's hand shows its palm, right of it where it shows its back.
+        func shareOfBacks(_ hands: SyntheticHands) -> Double {
+            Double((0..<400).count { hands.label(UInt64($0))[12] > hands.label(UInt64($0))[39] }) / 400
+        }
+        let all = SyntheticHands(seed: 6, style: HandStyle(model: .icvl, views: .all))
+        let palm = SyntheticHands(seed: 6, style: HandStyle(model: .icvl))
+        #expect(shareOfBacks(palm) == 0)
+        #expect((0.15...0.35).contains(shareOfBacks(all)), "\(shareOfBacks(all))")
+        for index in 0..<100 {
+            let (seen, usual) = (lengths(all.label(UInt64(index))), lengths(palm.label(UInt64(index))))
+            // Palm to finger roots: whatever side is seen, a hand is as large.
+            #expect(abs(seen[3] / usual[3] - 1) < 0.3 && abs(seen[12] / usual[12] - 1) < 0.3)
+        }
+    }
+
     @Test("variation widens sizes by its factor")
     func variation() {
         // Of the middle finger's second bone, which bending shortens: the longest is of an extended one.
@@ -102,7 +119,8 @@ struct HandStyleTests {
         let camera = Camera(focalU: 287, focalV: 287, centreU: 159, centreV: 119)
         let styles = [
             HandStyle(), HandStyle(model: .icvl), HandStyle(model: .varied), HandStyle(variation: 2), HandStyle(directions: .any),
-            HandStyle(camera: camera),
+            HandStyle(camera: camera), HandStyle(views: .all), HandStyle(surfaceOffset: 10),
+            HandStyle(surfaceOffset: 0),
         ]
         let prints = styles.map { SyntheticSource(SyntheticHands(seed: 1, width: 64, height: 48, style: $0), frames: 0..<9).fingerprint }
         #expect(Set(prints).count == styles.count)

@@ -21,7 +21,7 @@ enum HandDraw {
         for _ in 0..<40 {
             var hand = drawOnce(&random, style)
             // The thumb crosses beyond the pinky in 0.3% of the real frames only.
-            let crossed = hand.skeleton.joints[3].x > hand.skeleton.joints[15].x
+            let crossed = style.views == .palm && hand.skeleton.joints[3].x > hand.skeleton.joints[15].x
             if crossed && random.chance(0.7) { continue }
             if style.directions == .any { hand.skeleton.turnInPicture(by: random.uniform(-180...180)) }
             if style.model == .varied && !showsPalm(hand.skeleton) { continue }
@@ -43,7 +43,7 @@ enum HandDraw {
         let (lowest, highest) = style.directions == .any ? (lowestAnywhere, highestAnywhere) : (lowestLabel, highestLabel)
         for joint in 0..<16 {
             var label = referenceCamera.project(skeleton.joints[joint])
-            label.z -= style.build.labelDepth
+            label.z -= style.labelDepth
             if any(label .< lowest) || any(label .> highest) { return false }
         }
         return true
@@ -88,9 +88,14 @@ enum HandDraw {
             pitch = random.gaussian(pitch, 18)
             yaw = random.gaussian(yaw, 18)
         }
+        yaw = yaw.clamped(to: -40...45)
+        if style.views == .all && random.chance(0.5) {
+            yaw = random.uniform(-180...180)
+            pitch = random.gaussian(pitch, 18)
+        }
         turn(
-            &skeleton, roll: roll.clamped(to: -60...30), pitch: pitch.clamped(to: -60...35),
-            yaw: yaw.clamped(to: -40...45), palm: referenceCamera.unproject(Vector3(u, v, depth + build.labelDepth)))
+            &skeleton, roll: roll.clamped(to: -60...30), pitch: pitch.clamped(to: -60...35), yaw: yaw,
+            palm: referenceCamera.unproject(Vector3(u, v, depth + style.labelDepth)))
         drawForearm(&skeleton, &random, build)
     }
 

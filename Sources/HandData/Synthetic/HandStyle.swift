@@ -17,19 +17,33 @@ package enum HandDirections: String, CaseIterable, Sendable, Codable {
     case any
 }
 
+/// From which sides random hands are seen.
+package enum HandViews: String, CaseIterable, Sendable, Codable {
+    /// The palm, as in ICVL's frames, a few turned further.
+    case palm
+    /// Every side: half of the hands are turned about their fingers' direction by a uniform angle, so that backs and edges are seen too.
+    case all
+}
+
 /// How synthetic hands look and vary. Frames are a function of it, too.
 package struct HandStyle: Sendable, Equatable {
     package var model = HandModel.first
     /// Factor of the deviations of size, digit lengths and girth of random hands: 1 is 3.5%, 2% and 6%.
     package var variation = 1.0
     package var directions = HandDirections.upright
+    package var views = HandViews.palm
+    /// How much nearer to the camera than the bones' middle a label's d is, mm; nil: the model's. ICVL's are 10 mm nearer, where the
+    /// surface of fingers is; labels from fitted hand models are in the bones.
+    package var surfaceOffset: Double?
     /// The camera that sees them; nil: ICVL's, scaled to the frame.
     package var camera: Camera?
 
     package init(
-        model: HandModel = .first, variation: Double = 1, directions: HandDirections = .upright, camera: Camera? = nil
+        model: HandModel = .first, variation: Double = 1, directions: HandDirections = .upright, views: HandViews = .palm,
+        surfaceOffset: Double? = nil, camera: Camera? = nil
     ) {
         (self.model, self.variation, self.directions, self.camera) = (model, variation, directions, camera)
+        (self.views, self.surfaceOffset) = (views, surfaceOffset)
     }
 
     /// For fingerprints; empty for the first hands, whose fingerprints are older than styles.
@@ -37,9 +51,13 @@ package struct HandStyle: Sendable, Equatable {
         guard self != HandStyle() else { return [] }
         let intrinsics = camera.map { [$0.focalU, $0.focalV, $0.centreU, $0.centreV] } ?? []
         return [model == .first ? 1 : model == .icvl ? 2 : 3, variation.bitPattern, directions == .upright ? 1 : 2] + intrinsics.map(\.bitPattern)
+            + (views == .palm ? [] : [1]) + (surfaceOffset.map { [2, $0.bitPattern] } ?? [])
     }
 
     var build: HandBuild { model == .first ? .first : .icvl }
+
+    /// How much nearer than the bones a label's d is, mm.
+    var labelDepth: Float { surfaceOffset.map { Float($0) } ?? build.labelDepth }
 
     /// Share of frames whose fingers bend independently of each other, by no gesture.
     var freeShare: Float { model == .varied ? 0.35 : 0.08 }

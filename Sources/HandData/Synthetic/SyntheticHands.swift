@@ -65,7 +65,7 @@ package struct SyntheticHands: Sendable {
         precondition(label.count == Self.labelCount, "a label holds 48 numbers")
         for joint in 0..<16 {
             var position = camera.project(skeleton.joints[joint])
-            position.z -= style.build.labelDepth
+            position.z -= style.labelDepth
             for axis in 0..<3 { label[3 * joint + axis] = position[axis] }
         }
     }
@@ -107,7 +107,7 @@ package struct SyntheticHands: Sendable {
         precondition(joints.count == Self.labelCount, "a label holds 48 numbers")
         var points = [16 of Vector3](repeating: Vector3())
         for joint in 0..<16 {
-            let depth = joints[3 * joint + 2] + style.build.labelDepth
+            let depth = joints[3 * joint + 2] + style.labelDepth
             points[joint] = camera.unproject(Vector3(joints[3 * joint], joints[3 * joint + 1], depth))
         }
         var random = CounterRandom(seed: seed, stream: index).generator()

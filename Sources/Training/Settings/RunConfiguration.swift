@@ -63,6 +63,9 @@ package struct RunConfiguration: Sendable, Equatable {
     package var hands = HandModel.first
     package var handVariation = 1.0
     package var handDirections = HandDirections.upright
+    package var handViews = HandViews.palm
+    /// mm; nil: the model's.
+    package var handSurfaceOffset: Double?
     /// Of the frames, synthetic or not.
     package var camera = CameraChoice.icvl
     /// `WIDTHxHEIGHT` of the synthetic frames; a data set on disk has its own.
@@ -143,7 +146,8 @@ package struct RunConfiguration: Sendable, Equatable {
 
     /// The synthetic hands of a run.
     package var handStyle: HandStyle {
-        HandStyle(model: hands, variation: handVariation, directions: handDirections, camera: camera.camera)
+        HandStyle(model: hands, variation: handVariation, directions: handDirections, views: handViews,
+            surfaceOffset: handSurfaceOffset, camera: camera.camera)
     }
 
     /// Whether the network sees whole frames, as the question's do, and so reads no setting of crops.

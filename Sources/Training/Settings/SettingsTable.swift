@@ -40,6 +40,16 @@ package enum DataSection: SettingSection {
         .choice(
             "hand-directions", \.handDirections,
             help: "Synthetic hands point upwards as in ICVL's test frames, or any way in the picture."),
+        .choice(
+            "hand-views", \.handViews,
+            help: "Synthetic hands show the palm as in ICVL's frames, or every side: backs and edges too. Both look alike in some frames."),
+        .optionalNumber(
+            "hand-surface-offset", \.handSurfaceOffset, hint: "mm from 0 to 30, such as 10",
+            where: { $0 >= 0 && $0 <= 30 },
+            help: """
+                How much nearer than the bones' middle the joints' d of synthetic hands is, mm: by default as in ICVL's labels, 10 (--hands first: \
+                0); 0 for labels of fitted hand models.
+                """),
         .value(
             "camera", \.camera, "fx,fy,cx,cy", form: "icvl, fx,fy,cx,cy",
             help: "The frames' camera, in their pixels: ICVL's, scaled to the frames' size, or focal lengths and principal point."
