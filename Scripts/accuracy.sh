@@ -6,7 +6,8 @@
 #   DTRAIN_STEPS=N     so many steps, in place of as many as MINUTES are found to have
 #   DTRAIN_POSES=FILE  label files of real poses, with blanks between (../shared/icvl/test_seq_1.txt and test_seq_2.txt)
 #   DTRAIN_PLOT=FILE   also draws the learning curve as FILE (SVG); needs Python
-#   DTRAIN_RUN=DIR     the run's directory, in place of runs/accuracy/PRESET-STEPS
+#   DTRAIN_RANKS=N     trains with N ranks of this machine, under mpirun
+#   DTRAIN_RUN=DIR     the run's directory, in place of runs/accuracy/PRESET-STEPS or PRESET-STEPS-ranks-N
 # The run stays there, and a call that was broken off goes on with it.
 set -euo pipefail
 # shellcheck source=Scripts/setup.sh
@@ -39,11 +40,14 @@ dtrain=${DTRAIN:-$root/.build/release/dtrain}
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
 
+launcher=()
+[[ -z ${DTRAIN_RANKS-} ]] || launcher=(mpirun -np "$DTRAIN_RANKS" --oversubscribe --bind-to none)
+
 # train STEPS RUN ARGUMENT...
 train() {
     local count=$1 run=$2
     shift 2
-    "$dtrain" train --preset "$preset" ${arguments[@]+"${arguments[@]}"} --steps "$count" --run-dir "$run" "$@"
+    ${launcher[@]+"${launcher[@]}"} "$dtrain" train --preset "$preset" ${arguments[@]+"${arguments[@]}"} --steps "$count" --run-dir "$run" "$@"
 }
 
 if [[ -z $steps ]]; then
@@ -53,7 +57,7 @@ if [[ -z $steps ]]; then
         END { printf "%d", minutes * 60000 / (sum / lines) }' "$work/trial/metrics.jsonl")
 fi
 
-run=${DTRAIN_RUN:-$root/runs/accuracy/$preset-$steps}
+run=${DTRAIN_RUN:-$root/runs/accuracy/$preset-$steps${DTRAIN_RANKS:+-ranks-$DTRAIN_RANKS}}
 say "training: dtrain train --preset $preset ${arguments[*]-} --steps $steps --run-dir $run"
 start=$SECONDS
 train "$steps" "$run" --resume auto --log-every 100 --validate-every 1000 --checkpoint-every 1000 >&2

@@ -19,26 +19,38 @@ swift build -c release --build-tests
 processors=$(nproc)
 lanes=${DTRAIN_TEST_JOBS:-$((processors < 7 ? processors + 1 : 8))}
 logs=$(mktemp -d)
-trap 'rm -rf -- "$logs"' EXIT
+times=$(mktemp -d)
+trap 'rm -rf -- "$logs" "$times"' EXIT
 status=0
 declare -A names=() starts=()
 
 # Waits for one job to end and tells how it went.
 reap() {
-    local process code=0 name log
+    local process code=0 name log seconds
     wait -n -p process || code=$?
     name=${names[$process]}
     log=$logs/${name//\//-}
     unset "names[$process]"
     # A filter that finds nothing passes.
     if grep -q 'Test run with 0 tests' "$log"; then code=1; fi
+    read -r seconds <"$times/${name//\//-}" || seconds=?
     if ((code == 0)); then
-        say "passed: $name, $((SECONDS - starts[$process])) s: $(tail -n 1 -- "$log")"
+        say "passed: $name, $((SECONDS - starts[$process])) s, $seconds s of processor time: $(tail -n 1 -- "$log")"
     else
         cat -- "$log"
         say "FAILED: $name, $((SECONDS - starts[$process])) s, exit code $code"
         status=1
     fi
+}
+
+# timed NAME COMMAND...: runs it, and writes down the processor time that it and all it waited for took, in whole seconds.
+timed() {
+    local name=$1 code=0
+    shift
+    "$@" || code=$?
+    times | awk 'function seconds(time) { split(time, part, /[ms]/); return part[1] * 60 + part[2] }
+        { sum += seconds($1) + seconds($2) } END { printf "%.0f\n", sum }' >"$times/${name//\//-}"
+    return "$code"
 }
 
 # job NAME COMMAND...: starts it as soon as a lane is free.
@@ -47,7 +59,7 @@ job() {
     shift
     [[ $name == *"$wanted"* ]] || return 0
     while ((${#names[@]} >= lanes)); do reap; done
-    "$@" >"$logs/${name//\//-}" 2>&1 </dev/null &
+    timed "$name" "$@" >"$logs/${name//\//-}" 2>&1 </dev/null &
     names[$!]=$name
     starts[$!]=$SECONDS
 }
