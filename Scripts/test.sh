@@ -3,8 +3,8 @@
 # once more with the kernels that OpenBLAS has for other processors, then the shell scripts in Scripts/tests. Exits with 0
 # only if all pass.
 #   Scripts/test.sh [WORD]   only the jobs whose name contains WORD
-# Tests of the program mostly wait for what they started, so several jobs run side by side: DTRAIN_TEST_JOBS of them, by
-# default one more than there are processors, at most 8. A job that fails shows all that it wrote.
+# Jobs run side by side. Those that compute: as many as there are processors. Beside them those that mostly wait for what they started: as many
+# again. At most 4 of each, or DTRAIN_TEST_JOBS of each. A job that fails shows all that it wrote.
 set -euo pipefail
 # shellcheck source=Scripts/setup.sh
 source "$(dirname -- "${BASH_SOURCE[0]}")/setup.sh"
@@ -17,18 +17,20 @@ set_up
 swift build -c release --build-tests
 
 processors=$(nproc)
-lanes=${DTRAIN_TEST_JOBS:-$((processors < 7 ? processors + 1 : 8))}
+lanes=${DTRAIN_TEST_JOBS:-$((processors < 4 ? processors : 4))}
 logs=$(mktemp -d)
 times=$(mktemp -d)
 trap 'rm -rf -- "$logs" "$times"' EXIT
 status=0
-declare -A names=() starts=()
+declare -A names=() starts=() kinds=() running=([computing]=0 [waiting]=0)
+computing=() waiting=()
 
 # Waits for one job to end and tells how it went.
 reap() {
     local process code=0 name log seconds
     wait -n -p process || code=$?
     name=${names[$process]}
+    running[${kinds[$process]}]=$((running[${kinds[$process]}] - 1))
     log=$logs/${name//\//-}
     unset "names[$process]"
     # A filter that finds nothing passes.
@@ -48,20 +50,39 @@ timed() {
     local name=$1 code=0
     shift
     "$@" || code=$?
-    times | awk 'function seconds(time) { split(time, part, /[ms]/); return part[1] * 60 + part[2] }
-        { sum += seconds($1) + seconds($2) } END { printf "%.0f\n", sum }' >"$times/${name//\//-}"
+    # In a pipe it would tell the times of the pipe's own shell.
+    times >"$times/all-${name//\//-}"
+    awk 'function seconds(time) { split(time, part, /[ms]/); return part[1] * 60 + part[2] }
+        { sum += seconds($1) + seconds($2) } END { printf "%.0f\n", sum }' "$times/all-${name//\//-}" >"$times/${name//\//-}"
     return "$code"
 }
 
-# job NAME COMMAND...: starts it as soon as a lane is free.
+# job KIND NAME COMMAND...: to be run by `run_jobs`, in this order among its kind, computing or waiting.
 job() {
-    local name=$1
-    shift
-    [[ $name == *"$wanted"* ]] || return 0
-    while ((${#names[@]} >= lanes)); do reap; done
-    timed "$name" "$@" >"$logs/${name//\//-}" 2>&1 </dev/null &
-    names[$!]=$name
+    local -n queue=$1
+    [[ $2 != *"$wanted"* ]] || queue+=("${*@Q}")
+}
+
+# start KIND: the next job of this kind, if there is one and a lane for it.
+start() {
+    local kind=$1 words
+    local -n queue=$kind
+    ((${#queue[@]} && running[$kind] < lanes)) || return 1
+    eval "words=(${queue[0]})"
+    queue=("${queue[@]:1}")
+    timed "${words[@]:1}" >"$logs/${words[1]//\//-}" 2>&1 </dev/null &
+    names[$!]=${words[1]}
     starts[$!]=$SECONDS
+    kinds[$!]=$kind
+    running[$kind]=$((running[$kind] + 1))
+}
+
+run_jobs() {
+    while :; do
+        while start waiting || start computing; do :; done
+        ((${#names[@]})) || return 0
+        reap
+    done
 }
 
 # swift_tests ARGUMENT...: what `swift test` would start; two of those would wait for each other.
@@ -83,8 +104,10 @@ core_tests() {
     fi
 }
 
-# Suites that start dtrain, those that take longest first.
-slow=(StopTests NodeSnapshotTests CheckpointWritingTests PresetTests LimitTests ExchangeTests StorageTests WatchdogTests)
+# Suites that start dtrain and mostly wait for it, those that take longest first.
+slow=(
+    StopTests NodeSnapshotTests CheckpointWritingTests LimitTests RanksDifferTests StorageTests ExchangeTests WatchdogTests StandardStreamTests
+)
 all=$(swift_tests --list-tests 2>/dev/null)
 mapfile -t others < <(sed -n 's,^CommandLineTests\.CommandLineTests/\([A-Za-z]*\)/.*,\1,p' <<<"$all" | sort -u |
     grep -vxF "$(printf '%s\n' "${slow[@]}")")
@@ -105,24 +128,25 @@ on_nodes() {
     return "$code"
 }
 
-job Scripts/tests/nodes on_nodes
-job units swift_tests --skip '^CommandLineTests\.'
-for suite in "${slow[@]}"; do job "command-line/$suite" swift_tests --filter "CommandLineTests/$suite/"; done
-# It builds, so not beside the first scripts, which measure a link; and not last, where the others would wait for it.
-job Scripts/tests/install.sh bash Scripts/tests/install.sh
-for core in "${core_types[@]}"; do job "kernels/$core" core_tests "$core"; done
-for suite in "${others[@]}"; do job "command-line/$suite" swift_tests --filter "CommandLineTests/$suite/"; done
+job waiting Scripts/tests/nodes on_nodes
+for suite in "${slow[@]}"; do job waiting "command-line/$suite" swift_tests --filter "CommandLineTests/$suite/"; done
+job computing units swift_tests --skip '^CommandLineTests\.'
+# It builds: not beside the first script of the nodes, which measures a link.
+job computing "kernels/${core_types[0]}" core_tests "${core_types[0]}"
+job computing Scripts/tests/install.sh bash Scripts/tests/install.sh
+for core in "${core_types[@]:1}"; do job computing "kernels/$core" core_tests "$core"; done
+for suite in "${others[@]}"; do job computing "command-line/$suite" swift_tests --filter "CommandLineTests/$suite/"; done
 for script in Scripts/tests/*.sh; do
     name=$(basename -- "$script" .sh)
-    [[ " ${node_scripts[*]} install " == *" $name "* ]] || job "$script" bash "$script"
+    [[ " ${node_scripts[*]} install " == *" $name "* ]] || job waiting "$script" bash "$script"
 done
-while ((${#names[@]} > 0)); do reap; done
+run_jobs
 
 # "Test run with N tests", one a job, and the tests that failed in it.
 count() { cat -- "$logs"/* | awk "$1" || true; }
 ran=$(count '$2 == "Test" && $3 == "run" && $4 == "with" { n += $5 } END { print n + 0 }')
 failed=$(count '$1 == "✘" && $2 == "Test" && $3 != "run" && / failed after / { n++ } END { print n + 0 }')
-say "$SECONDS s, $lanes jobs side by side on $processors processors"
+say "$SECONDS s, $lanes jobs that compute and $lanes that wait side by side on $processors processors"
 if ((status == 0)); then
     say "all tests passed"
 else

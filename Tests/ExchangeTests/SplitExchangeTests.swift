@@ -182,7 +182,7 @@ struct SplitExchangeTests {
         #expect(result.values.count == expected.values.count && largest <= 2e-5, "\(comment): \(largest)")
     }
 
-    @Test("20 steps go the way of one rank, batches that do not divide", arguments: [1, 2, 3, 4, 5], [5, 7, 12])
+    @Test("20 steps go the way of one rank, batches that do not divide", arguments: [(1, 5), (2, 7), (3, 5), (3, 7), (4, 7), (5, 7), (5, 12)])
     func ranks(ranks: Int, batch: Int) throws {
         let run = PatchRun(batch: batch)
         let expected = try run.run(Solo(), split: false)

@@ -92,7 +92,7 @@ struct StoredExchangeTests {
         #expect(reference.losses.allSatisfy(\.isFinite) && reference.losses[0] != reference.losses[19])
         for kind in preset.kinds {
             // What cuts gradients otherwise differs from all-reduce by the division alone, which is as uneven on 3 and 5 as it gets.
-            for ranks in kind == .allreduce ? [2, 3, 4, 5] : [3, 5] {
+            for ranks in kind == .allreduce ? [2, 4] : [3, 5] {
                 expectSame(try preset.run.run(kind, ranks: ranks), as: reference, "\(kind) on \(ranks) ranks")
             }
         }
@@ -171,14 +171,14 @@ struct StoredExchangeTests {
     private static let settings: [(ExchangeKind, Int)] =
         [(.allreduce, 1)] + [ExchangeKind.allreduce, .sharded, .split].flatMap { kind in [2, 3].map { (kind, $0) } }
 
-    /// The parameters' difference that sums in another order may leave after 8 steps, relative to the largest.
+    /// The parameters' difference that sums in another order may leave after 4 steps, relative to the largest.
     private static let weightTolerance = 1e-3
 
     @Test("Clipping is of the whole gradient, under every exchange", arguments: [Clipping.norm(0.01), .value(1e-4)])
     func clipping(_ clipping: Clipping) throws {
         for preset in Self.divided {
             var run = preset.run
-            run.steps = 8
+            run.steps = 4
             let free = try run.run(.allreduce, ranks: 1)[0]
             run.clipping = clipping
             let reference = try run.run(.allreduce, ranks: 1)[0]
@@ -198,7 +198,7 @@ struct StoredExchangeTests {
     func accumulation() throws {
         for preset in Self.divided {
             var whole = preset.run
-            whole.steps = 8
+            whole.steps = 4
             whole.batch = 21
             let reference = try whole.run(.allreduce, ranks: 1)[0]
             var run = whole
@@ -218,7 +218,7 @@ struct StoredExchangeTests {
     func averages(warmsUp: Bool) throws {
         for preset in Self.divided + [Self.hand] {
             var run = preset.run
-            run.steps = 8
+            run.steps = 4
             run.keepsCourse = true
             run.averaging = AveragedWeights.Configuration(decay: 0.9, warmsUp: warmsUp)
             let table = run.description.table
