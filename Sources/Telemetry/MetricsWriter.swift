@@ -37,65 +37,26 @@ package enum MetricValue: Sendable, Equatable {
     }
 }
 
-/// Appends JSON lines to a file, each in one write, so that a reader never sees half a line of a living run.
-///
-/// A line that cannot be written waits in memory and is written before the next one: a disk that is full for a while leaves
-/// no gap.
+/// Appends JSON lines to a file (`AppendingFile`).
 package final class MetricsWriter {
     package struct WriteError: Error, CustomStringConvertible {
         package let description: String
     }
 
-    /// Lines that wait at most; beyond, the oldest are lost.
-    private static let mostWaiting = 100_000
+    private let file: AppendingFile
 
-    private let descriptor: Int32
-    private let path: String
-    private var waiting: [[UInt8]] = []
-
-    /// Opens for appending (open O_APPEND), creates if needed; a symbolic link is not followed.
     /// - Throws: `WriteError`.
-    package init(path: String) throws(WriteError) {
-        self.path = path
-        descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0o666)
-        guard descriptor >= 0 else { throw Self.failure(path) }
-    }
-
-    deinit { close(descriptor) }
+    package init(path: String) throws(WriteError) { file = try AppendingFile(path: path) }
 
     /// Appends one object as a line.
     /// - Throws: `WriteError` when it could not be written; it is kept then.
     package func write(_ fields: [(String, MetricValue)]) throws(WriteError) {
-        if waiting.count >= Self.mostWaiting { waiting.removeFirst() }
-        waiting.append(Array((MetricValue.object(fields).json + "\n").utf8))
-        try flush()
+        try file.append(Array((MetricValue.object(fields).json + "\n").utf8))
     }
 
     /// Writes the lines that wait.
     /// - Throws: `WriteError` when some still do.
-    package func flush() throws(WriteError) {
-        var done = 0
-        defer { waiting.removeFirst(done) }
-        while done < waiting.count {
-            let line = waiting[done]
-            var before = stat()
-            fstat(descriptor, &before)
-            let written = line.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
-            guard written == line.count else {
-                let failure = written < 0 ? Self.failure(path) : Self.failure(path, code: ENOSPC)
-                // Half a line would stay before the whole one.
-                if written > 0 { ftruncate(descriptor, before.st_size) }
-                throw failure
-            }
-            done += 1
-        }
-    }
-
-    private static func failure(_ path: String, code: Int32 = errno) -> WriteError {
-        WriteError(
-            description: "\(path): cannot write (\(String(cString: strerror(code)))); "
-                + "hint: free space or permissions of the run directory")
-    }
+    package func flush() throws(WriteError) { try file.flush() }
 }
 
 /// printf's formatting for one number (snprintf). What is not a number has no sign: `nan`, never `-nan`.

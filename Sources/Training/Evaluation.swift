@@ -24,7 +24,9 @@ private struct ValidationSums {
     private var losses = 0.0
     private var metrics: HandMetrics
     /// Room for joints in the image.
-    private var joints = (predicted: [Float](repeating: 0, count: HandLabel.valueCount), truth: [Float](repeating: 0, count: HandLabel.valueCount))
+    private(set) var joints = (
+        predicted: [Float](repeating: 0, count: HandLabel.valueCount), truth: [Float](repeating: 0, count: HandLabel.valueCount)
+    )
 
     init(loss: Loss, decoder: JointDecoder, camera: Camera) {
         self.loss = loss
@@ -74,7 +76,7 @@ final class Evaluator {
     private let pipeline: SamplePipeline
     private let loss: Loss
     private let policy: BadSamplePolicy
-    private let camera: Camera
+    let camera: Camera
     private let team: WorkerTeam
     private let communicator: any Communicator
     /// Holds the memory of the buffers.
@@ -91,6 +93,9 @@ final class Evaluator {
     private var bad: Set<Int> = []
     /// Those of them that the last `validate` met for the first time.
     private(set) var newlyBad: [BadSample] = []
+    /// Frames whose joints `validate` keeps, and what it kept: u px, v px, d mm each.
+    private var shown: Set<Int> = []
+    private(set) var shownJoints: [(frame: Int, predicted: [Float], truth: [Float])] = []
     /// Samples that the last `validate` left out, on whichever rank.
     private var leftOut: Set<Int> = []
 
@@ -139,12 +144,26 @@ final class Evaluator {
         (input, labels, geometries, scratches) = (other.input, other.labels, other.geometries, other.scratches)
     }
 
+    /// Has `validate` keep the joints of so many of this rank's frames, spread over its part.
+    func show(_ count: Int) {
+        let own = part(communicator.rank, of: communicator.size, total: frames)
+        let count = min(count, own.count)
+        shown = Set((0..<count).map { own.lowerBound + $0 * own.count / count })
+    }
+
+    /// A frame, for a picture; valid until the evaluator reads another. Nil where it cannot be read.
+    func frame(_ index: Int) -> DepthFrame? {
+        guard (try? source.readFrame(index, into: scratches[0].depth)) != nil else { return nil }
+        return scratches[0].frame
+    }
+
     /// Loss and errors of `network` over the held-out frames.
     /// - Throws: `TrainingFailure` on all ranks when a frame cannot be read and the policy is to stop.
     func validate(_ network: Network) throws -> ValidationResult {
         var sums = ValidationSums(loss: loss, decoder: pipeline.decoder, camera: camera)
         var failure: BadSample?
         newlyBad = []
+        shownJoints = []
         var unread: [Int] = []
         let own = part(communicator.rank, of: communicator.size, total: frames)
         // As many rounds on every rank: a network that is divided among them is run by all together.
@@ -167,6 +186,7 @@ final class Evaluator {
                 sums.add(
                     predicted: network.outputs + position * HandLabel.valueCount,
                     truth: labels.baseAddress! + position * HandLabel.valueCount, geometry: geometry(position))
+                if shown.contains(indices[position]) { shownJoints.append((indices[position], sums.joints.predicted, sums.joints.truth)) }
             }
             watchdog.beat()
         }

@@ -72,6 +72,11 @@ package final class Trainer {
     let events = RunEventLog()
     /// What the view on a terminal shows of the steps before.
     let live = LiveHistory()
+    /// On rank 0, with `--tensorboard`.
+    var tensorBoard: TensorBoardWriter?
+    var tensorBoardIsLate = false
+    /// The step of the last picture of predictions.
+    var picturedStep = 0
     /// The metrics could not be written, and that was said.
     var metricsAreLate = false
 
@@ -293,6 +298,8 @@ package final class Trainer {
         if (step / configuration.checkpointEvery + 1) * configuration.checkpointEvery < totalSteps { try checkpoints.prepareCopies() }
         let aside = try communicator.together { try directory.begin(configurationText: configurationText()) }
         if communicator.rank == 0 { events.begin(path: "\(directory.path)/events.jsonl", step: step) }
+        if configuration.tensorboard { try communicator.together { try beginTensorBoard() } }
+        if communicator.rank == 0 && showsPredictions { evaluator.show(PredictionSheet.frames) }
         for path in aside { console.line("note: set aside: \(path)") }
         if let note = try checkpoints.beginSnapshots(configuration.snapshotEvery, run: directory.path, step: step) { console.line(note) }
         if resumes {

@@ -101,6 +101,7 @@ extension Trainer {
             ("step", .integer(step)),
             ("validation", .object(fields(of: result, split: data.heldOutName, centre: data.centres.heldOut))),
         ])
+        showPredictions()
     }
 
     /// Whether so many validations as `--patience` says gave no better error; the same on all ranks.
@@ -199,6 +200,7 @@ extension Trainer {
             if !metricsAreLate { console.warning("\(error); the lines are kept until they can be written") }
             metricsAreLate = true
         }
+        if tensorBoard != nil { toTensorBoard(fields) }
     }
 
     /// What a checkpoint or a snapshot of this step is to hold; complete on rank 0.

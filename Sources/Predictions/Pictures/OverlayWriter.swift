@@ -39,8 +39,11 @@ package final class OverlayWriter {
         var canvas = Canvas(width: image.width * scale, height: image.height * scale, background: Self.black)
         let view = HandPicture.View(origin: .zero, scale: Double(scale))
         let joints = hand.prediction.joints.map { Double($0) }
-        HandPicture.draw(
-            image, depths: HandPicture.depths(joints), view: view, into: &canvas, x: 0, y: 0, width: canvas.width, height: canvas.height)
+        image.withFrame { frame in
+            HandPicture.draw(
+                frame, depths: HandPicture.depths(joints), view: view, into: &canvas, x: 0, y: 0, width: image.width * scale,
+                height: image.height * scale)
+        }
         if let label = item.label { HandPicture.draw(joints: label, view: view, into: &canvas, x: 0, y: 0, isThin: true) }
         HandPicture.draw(joints: joints, view: view, into: &canvas, x: 0, y: 0)
         if let error = hand.meanError { canvas.text(format("%.1f mm", error), x: 8, y: 8, scale: 2, Self.white) }
@@ -72,8 +75,6 @@ package final class OverlayWriter {
     private static let cell = 200
     private static let title = 14
     private static let gap = 6
-    /// What a cell shows of the frame, mm.
-    private static let span = 250.0
 
     /// Writes `worst-and-median.png`: prediction left and truth right, cut out around the hand.
     /// - Returns: its file; nil where no frame had a label.
@@ -106,38 +107,16 @@ package final class OverlayWriter {
     private func draw(_ frame: (item: FrameItem, hand: PredictedHand), into canvas: inout Canvas, x: Int, y: Int) throws(DataError) {
         let image = try read(frame.item.file)
         let truth = frame.item.label!
-        let middle = Self.mean(truth)
-        guard let camera = predictor.camera(width: image.width, height: image.height), middle.z > 0 else { return }
-        let scale = Double(Self.cell) / (Self.span * camera.focalU / middle.z)
-        let origin = SIMD2(middle.x, middle.y) + 0.5 - Double(Self.cell) / 2 / scale
-        let view = HandPicture.View(origin: origin, scale: scale)
+        guard let camera = predictor.camera(width: image.width, height: image.height),
+            let (cutout, view) = image.withFrame({ HandPicture.cutout($0, around: truth, camera: camera, size: Self.cell) })
+        else { return }
         let name = frame.item.file.split(separator: "/").suffix(2).joined(separator: "/")
         canvas.text("\(name)  \(format("%.1f mm", frame.hand.meanError!))", x: x, y: y, Self.white)
         for (side, joints) in [frame.hand.prediction.joints.map { Double($0) }, truth].enumerated() {
             // Joints far off are drawn on a picture of their own, so that they do not run into the neighbour's.
-            var part = Canvas(width: Self.cell, height: Self.cell, background: Self.black)
-            HandPicture.draw(
-                image, depths: HandPicture.depths(truth), view: view, into: &part, x: 0, y: 0, width: Self.cell, height: Self.cell)
+            var part = cutout
             HandPicture.draw(joints: joints, view: view, into: &part, x: 0, y: 0)
             canvas.paste(part, x: x + side * (Self.cell + Self.gap), y: y + Self.title - 3)
-        }
-    }
-
-    private static func mean(_ joints: [Double]) -> SIMD3<Double> {
-        var sum = SIMD3<Double>()
-        for start in stride(from: 0, to: joints.count, by: 3) { sum += SIMD3(joints[start], joints[start + 1], joints[start + 2]) }
-        return sum / Double(joints.count / 3)
-    }
-}
-
-extension Canvas {
-    /// Copies another picture in.
-    mutating func paste(_ other: Canvas, x: Int, y: Int) {
-        for row in 0..<other.height {
-            for column in 0..<other.width {
-                let offset = 3 * (row * other.width + column)
-                blend(x + column, y + row, SIMD3(other.pixels[offset], other.pixels[offset + 1], other.pixels[offset + 2]))
-            }
         }
     }
 }

@@ -115,6 +115,8 @@ package struct RunConfiguration: Sendable, Equatable {
     package var patience = 0
     /// Whether the run's page is written at its end.
     package var report = false
+    /// Whether event files are written that TensorBoard reads.
+    package var tensorboard = false
 
     /// The run saves and stops after so long.
     package var timeLimit: TimeLimit = .none

@@ -230,6 +230,9 @@ package enum RunDirectorySection: SettingSection {
             "validate-every", \.validateEvery, 1...mostSteps, "steps",
             help: "Steps between validations on held-out frames; one is always made at the end."),
         .flag("report", \.report, help: "Write RUN/report.html, a page that shows the run, when the run ends (dtrain report)."),
+        .flag(
+            "tensorboard", \.tensorboard,
+            help: "Write RUN/tensorboard: metrics, settings, layers and pictures of predictions as event files of TensorBoard."),
         .integer(
             "validate-frames", \.validateFrames, 0...mostSteps,
             help: "Held-out frames a validation uses, from the first; 0: all."),

@@ -1,13 +1,16 @@
-import HandData
-
 /// Depth frames with bones drawn over them.
-struct HandPicture {
+package enum HandPicture {
     /// A part of a frame, as a square or the whole, and where its pixels come to lie.
-    struct View {
+    package struct View {
         /// Frame pixel of the picture's upper left corner.
         var origin: SIMD2<Double>
         /// Picture pixels a frame pixel.
         var scale: Double
+
+        package init(origin: SIMD2<Double>, scale: Double) {
+            self.origin = origin
+            self.scale = scale
+        }
 
         func place(_ u: Double, _ v: Double) -> SIMD2<Double> { (SIMD2(u, v) + 0.5 - origin) * scale - 0.5 }
     }
@@ -17,16 +20,16 @@ struct HandPicture {
 
     /// Draws the frame's depths into a rectangle of the canvas: nearer is lighter; what is not at the hand's depth is dim.
     /// - Parameter depths: of the hand, mm, nearest to farthest.
-    static func draw(
-        _ image: DepthImage, depths: ClosedRange<Double>, view: View, into canvas: inout Canvas, x left: Int, y top: Int, width: Int, height: Int
+    package static func draw(
+        _ frame: DepthFrame, depths: ClosedRange<Double>, view: View, into canvas: inout Canvas, x left: Int, y top: Int, width: Int, height: Int
     ) {
         for y in 0..<height {
             let v = Int((view.origin.y + (Double(y) + 0.5) / view.scale).rounded(.down))
             for x in 0..<width {
                 let u = Int((view.origin.x + (Double(x) + 0.5) / view.scale).rounded(.down))
                 var colour = noSurface
-                if u >= 0, v >= 0, u < image.width, v < image.height {
-                    colour = self.colour(Double(image.depth[v * image.width + u]), depths)
+                if u >= 0, v >= 0, u < frame.width, v < frame.height {
+                    colour = self.colour(Double(frame.depth[v * frame.width + u]), depths)
                 }
                 canvas.blend(left + x, top + y, colour)
             }
@@ -44,7 +47,7 @@ struct HandPicture {
     /// - Parameters:
     ///   - joints: 48 numbers, u px, v px, d mm.
     ///   - isThin: thin and white, as the truth beneath a prediction.
-    static func draw(
+    package static func draw(
         joints: [Double], view: View, into canvas: inout Canvas, x left: Int, y top: Int, isThin: Bool = false
     ) {
         func place(_ joint: Int) -> SIMD2<Double> {
@@ -65,9 +68,27 @@ struct HandPicture {
     }
 
     /// Depths in which a hand at these joints lies.
-    static func depths(_ joints: [Double]) -> ClosedRange<Double> {
+    package static func depths(_ joints: [Double]) -> ClosedRange<Double> {
         let depths = stride(from: 2, to: joints.count, by: 3).map { joints[$0] }
         let (near, far) = ((depths.min() ?? 0) - 40, (depths.max() ?? 0) + 40)
         return near...max(far, near + 1)
+    }
+
+    /// What a cut-out shows, mm.
+    private static let span = 250.0
+
+    /// A square of so many pixels around a hand, and where the frame's pixels lie in it.
+    /// - Parameter truth: the hand's joints, 48 numbers.
+    /// - Returns: nil where no square can be made about them.
+    package static func cutout(_ frame: DepthFrame, around truth: [Double], camera: Camera, size: Int) -> (canvas: Canvas, view: View)? {
+        var middle = SIMD3<Double>()
+        for start in stride(from: 0, to: truth.count, by: 3) { middle += SIMD3(truth[start], truth[start + 1], truth[start + 2]) }
+        middle /= Double(truth.count / 3)
+        guard middle.x.isFinite, middle.y.isFinite, middle.z.isFinite, middle.z > 0 else { return nil }
+        let scale = Double(size) / (span * camera.focalU / middle.z)
+        let view = View(origin: SIMD2(middle.x, middle.y) + 0.5 - Double(size) / 2 / scale, scale: scale)
+        var canvas = Canvas(width: size, height: size, background: noSurface)
+        draw(frame, depths: depths(truth), view: view, into: &canvas, x: 0, y: 0, width: size, height: size)
+        return (canvas, view)
     }
 }

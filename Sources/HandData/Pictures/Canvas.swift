@@ -1,5 +1,3 @@
-package import HandData
-
 /// A picture of 8-bit RGB that lines, letters and depths are drawn into.
 package struct Canvas: Sendable {
     package typealias Colour = SIMD3<UInt8>
@@ -34,7 +32,7 @@ package struct Canvas: Sendable {
     }
 
     /// A line with smooth edges; of no length: a disc.
-    mutating func line(_ start: SIMD2<Double>, _ end: SIMD2<Double>, width thickness: Double, _ colour: Colour) {
+    package mutating func line(_ start: SIMD2<Double>, _ end: SIMD2<Double>, width thickness: Double, _ colour: Colour) {
         let reach = thickness / 2 + 1
         let lowest = SIMD2(min(start.x, end.x), min(start.y, end.y)) - reach
         let highest = SIMD2(max(start.x, end.x), max(start.y, end.y)) + reach
@@ -54,7 +52,7 @@ package struct Canvas: Sendable {
     }
 
     /// Letters whose upper left corner is at (x, y).
-    mutating func text(_ text: String, x: Int, y: Int, scale: Int = 1, _ colour: Colour) {
+    package mutating func text(_ text: String, x: Int, y: Int, scale: Int = 1, _ colour: Colour) {
         for (place, letter) in text.unicodeScalars.enumerated() {
             let letter = letter.isASCII ? UInt8(letter.value) : UInt8(ascii: "?")
             for row in 0..<PixelFont.height * scale {
@@ -67,8 +65,27 @@ package struct Canvas: Sendable {
     }
 
     /// Pixels that letters take in a row.
-    static func width(of text: String, scale: Int = 1) -> Int {
+    package static func width(of text: String, scale: Int = 1) -> Int {
         max(0, text.unicodeScalars.count * (PixelFont.width + 1) * scale - scale)
+    }
+
+    /// Copies another picture in.
+    package mutating func paste(_ other: Canvas, x: Int, y: Int) {
+        for row in 0..<other.height {
+            for column in 0..<other.width {
+                let offset = 3 * (row * other.width + column)
+                blend(x + column, y + row, SIMD3(other.pixels[offset], other.pixels[offset + 1], other.pixels[offset + 2]))
+            }
+        }
+    }
+
+    /// The bytes of a PNG file.
+    /// - Throws: `PNGError`.
+    package func png() throws(PNGError) -> [UInt8] {
+        let result: Result<[UInt8], PNGError> = pixels.withUnsafeBufferPointer { pixels in
+            Result { () throws(PNGError) in try PNG.encode(rgb8: pixels, size: PNG.Size(width: width, height: height)) }
+        }
+        return try result.get()
     }
 
     /// Writes it as a PNG under a temporary name and renames it.
