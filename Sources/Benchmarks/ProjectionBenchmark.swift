@@ -22,13 +22,16 @@ package struct ProjectionBenchmark {
         self.latency = latency
     }
 
-    private static let gigabits = [1.0, 10, 25, 100]
-    private static let ranks = (3...10).map { 1 << $0 }
     /// Samples at which the rates are measured.
     private static let (few, many) = (10, 100)
 
     /// - Throws: `ArenaError`, `ThreadError`.
-    package func run() throws -> BenchmarkReport { report(try projection()) }
+    package func run() throws -> BenchmarkReport {
+        let projection = try projection()
+        return ProjectionReport.make(
+            projection, preset: preset, operations: network.operations(samples: batch),
+            facts: [("active_share", .number(projection.activeShare))])
+    }
 
     /// The rates of this machine in the cost model.
     func projection() throws -> Projection {
@@ -44,53 +47,5 @@ package struct ProjectionBenchmark {
         return Projection(
             network: network, batch: batch, threads: threads, rates: rates,
             activeShare: images.reduce(0) { $0 + convolution.activeShare($1) } / Double(frames), latency: latency)
-    }
-
-    private func report(_ projection: Projection) -> BenchmarkReport {
-        var notes: [String] = []
-        var facts: [(String, MetricValue)] = [
-            ("benchmark", .text("projection")), ("preset", .text(preset)), ("processor", .text(Processors.modelName)),
-            ("threads", .integer(threads)), ("batch", .integer(batch)), ("latency_s", .number(latency)),
-            ("active_share", .number(projection.activeShare)), ("alone_s", .number(projection.alone)),
-        ]
-        var clusters: [(String, MetricValue)] = []
-        for gigabits in Self.gigabits {
-            for ranks in Self.ranks where ranks <= batch {
-                let row = projection.row(ranks: ranks, gigabits: gigabits)
-                notes.append(describe(row, alone: projection.alone))
-                clusters.append(("\(ranks)x\(Int(gigabits))", json(row)))
-            }
-        }
-        facts.append(("clusters", .object(clusters)))
-        return BenchmarkReport(
-            title: "projection: preset \(preset), global batch \(batch), one rank of \(threads) thread"
-                + "\(threads == 1 ? "" : "s") a node; \(Processors.modelName)",
-            facts: facts,
-            rows: [
-                BenchmarkRow(
-                    name: "one rank alone", seconds: projection.alone, work: network.operations(samples: batch), unit: .gflops)
-            ],
-            notes: notes)
-    }
-
-    private func describe(_ row: Projection.Row, alone: Double) -> String {
-        let best = row.predictions[0]
-        let steps = row.predictions.map { "\($0.kind.rawValue) " + format("%.1f ms", $0.seconds * 1000) }
-        return "\(row.ranks) ranks, \(Int(row.gigabits)) Gbit/s: " + steps.joined(separator: ", ")
-            + format("; %.1f times one rank", alone / best.seconds)
-            + format(", %.0f%% of it latency", row.latency / best.seconds * 100)
-    }
-
-    private func json(_ row: Projection.Row) -> MetricValue {
-        .object(
-            row.predictions.map { prediction in
-                (
-                    prediction.kind.rawValue,
-                    .object([
-                        ("seconds", .number(prediction.seconds)), ("compute_s", .number(prediction.compute)),
-                        ("exchange_s", .number(prediction.exchange)), ("bytes", .number(prediction.bytes)),
-                    ])
-                )
-            } + [("latency_s", .number(row.latency))])
     }
 }

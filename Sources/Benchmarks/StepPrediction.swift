@@ -1,6 +1,4 @@
-import Collectives
 import Exchange
-import Kernels
 package import Networks
 package import Optimizers
 import Tensors
@@ -32,20 +30,16 @@ package enum StepPrediction {
                 }
         }
         let team = try WorkerTeam(count: threads)
-        let rates = try StoredProbe.measure(network, optimizer: optimizer, shard: batch, team: team) {}
-        func model(_ ranks: Int, _ gigabits: Double) -> StoredCostModel {
-            StoredCostModel(
-                network: network, batch: batch, wireShare: 1, rates: rates,
-                travel: TravelTimes(
-                    shape: RankShape(ranks: ranks, nodes: ranks, threads: threads),
-                    links: .ethernet(gigabits: gigabits, latency: latency)))
+        let shard = (batch + ranks - 1) / ranks
+        var rates: [Int: StoredRates] = [:]
+        for samples in Set([shard, batch].map { min($0, StoredProbe.most) }) {
+            rates[samples] = try StoredProbe.measure(network, optimizer: optimizer, shard: samples, team: team) {}
         }
-        let setting = ExchangePlan.Setting(
-            network: network, window: nil, policy: .stored, optimizer: optimizer, wire: .fp32, shard: max(1, batch / ranks))
-        let kinds = ExchangeKind.allCases.filter { $0 != .auto && $0.problem(setting, ranks: ranks) == nil }
-        return [alone(nil, "none", model(1, 1).prediction(.allreduce).compute)]
+        let projection = StoredProjection(
+            network: network, optimizer: optimizer, batch: batch, threads: threads, rates: rates, latency: latency)
+        return [alone(nil, "none", projection.alone)]
             + (ranks > 1 ? gigabits : []).map { rate in
-                let best = model(ranks, rate).predictions(kinds)[0]
+                let best = projection.row(ranks: ranks, gigabits: rate).predictions[0]
                 return alone(rate, best.kind.rawValue, best.seconds)
             }
     }

@@ -8,6 +8,7 @@
 #include "gradient.h"
 #include "winograd.h"
 #include "passes.h"
+#include "exact.h"
 #if defined(__x86_64__)
 #pragma clang attribute pop
 #endif

@@ -33,10 +33,12 @@ package struct LinkRates: Sendable, Equatable, Codable {
     package var bucketSums: Double?
     /// The same of buckets that are reduced to their owners, and then joined again.
     package var bucketParts: Double?
+    /// Seconds of a sum of a few hundred numbers over all ranks, such as a normalisation's; nil: not measured.
+    package var smallSum: Double?
 
     package init(
         latencyBetween: Double, latencyWithin: Double, bandwidthBetween: Double, bandwidthWithin: Double, sumWithin: Double,
-        bucketSums: Double? = nil, bucketParts: Double? = nil
+        bucketSums: Double? = nil, bucketParts: Double? = nil, smallSum: Double? = nil
     ) {
         self.latencyBetween = latencyBetween
         self.latencyWithin = latencyWithin
@@ -45,6 +47,7 @@ package struct LinkRates: Sendable, Equatable, Codable {
         self.sumWithin = sumWithin
         self.bucketSums = bucketSums
         self.bucketParts = bucketParts
+        self.smallSum = smallSum
     }
 }
 

@@ -20,6 +20,9 @@ package struct LinkProbe {
     /// How often the larger ones are sent, at the most, while that takes no longer than this, seconds; the median counts.
     private static let repeats = 5
     private static let enough = 0.5
+    /// Numbers of a small sum: of a normalisation of 64 channels; and how many of them make a measurement.
+    private static let few = 129
+    private static let inARow = 8
     /// Seconds beyond which no larger message is tried.
     private static let patience = 0.05
 
@@ -67,6 +70,7 @@ package struct LinkProbe {
         let joined = try rate { try parts(bucket, whole, $0) }
         rates.bucketParts = joined.bytes / joined.seconds
         try communicator.giveBack(shared)
+        rates.smallSum = try smallSum()
         return rates
     }
 
@@ -111,6 +115,18 @@ package struct LinkProbe {
                         values, sendCounts: counts(ring.to), into: received, receiveCounts: counts(ring.from))
                 }
             }
+        }
+    }
+
+    /// Seconds of a sum of a few numbers, of many in a row, as a network of many normalisations has them.
+    private func smallSum() throws -> Double {
+        guard communicator.size > 1 else { return 0 }
+        var values = [Double](repeating: 1, count: Self.few)
+        return try values.withUnsafeMutableBufferPointer { values in
+            let times = try (0..<Self.repeats).map { _ in
+                try slowest { for _ in 0..<Self.inARow { try communicator.sum(values) } } / Double(Self.inARow)
+            }
+            return times.sorted()[Self.repeats / 2]
         }
     }
 

@@ -1,17 +1,31 @@
 package import Networks
 
-/// What the cost model says of clusters that are not at hand: one rank a node, each as fast as this one.
-package struct Projection: Sendable {
-    /// A cluster, and its steps by strategy.
-    package struct Row: Sendable {
-        package let ranks: Int
-        package let gigabits: Double
-        /// Fastest first.
-        package let predictions: [CostModel.Prediction]
-        /// Seconds that the fastest spends in messages' latency.
-        package let latency: Double
-    }
+/// A cluster, and its steps by strategy.
+package struct ProjectionRow: Sendable {
+    package let ranks: Int
+    package let gigabits: Double
+    /// Fastest first.
+    package let predictions: [CostModel.Prediction]
+    /// Seconds that the fastest spends in messages' latency.
+    package let latency: Double
+}
 
+/// What a cost model says of clusters that are not at hand: one rank a node, each as fast as this one.
+package protocol ClusterProjection: Sendable {
+    /// Global.
+    var batch: Int { get }
+    var threads: Int { get }
+    /// Seconds of the shortest message.
+    var latency: Double { get }
+    /// A step on one rank alone, seconds: what the others are held against.
+    var alone: Double { get }
+
+    /// One cluster's row. A batch needs a sample for every rank.
+    func row(ranks: Int, gigabits: Double) -> ProjectionRow
+}
+
+/// Of the question's network.
+package struct Projection: ClusterProjection {
     package let network: WindowNetwork
     /// Global.
     package let batch: Int
@@ -33,14 +47,12 @@ package struct Projection: Sendable {
         self.latency = latency
     }
 
-    /// A step on one rank alone, seconds: what the others are held against.
     package var alone: Double { rates.step(network, samples: Double(batch)) }
 
-    /// One cluster's row. A batch needs a sample for every rank.
-    package func row(ranks: Int, gigabits: Double) -> Row {
+    package func row(ranks: Int, gigabits: Double) -> ProjectionRow {
         let predictions = model(ranks, gigabits, latency: latency).predictions()
         let immediate = model(ranks, gigabits, latency: 0).prediction(predictions[0].kind)!
-        return Row(
+        return ProjectionRow(
             ranks: ranks, gigabits: gigabits, predictions: predictions,
             latency: predictions[0].exchange - immediate.exchange)
     }

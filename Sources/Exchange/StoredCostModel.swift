@@ -57,8 +57,7 @@ package struct StoredCostModel: Sendable {
         let weights = kind == .sharded ? travel.sum(bytes: 4 * large, messages: 1) / 2 : 0
         // Activations of divided layers: x there, dx back; y's parts summed, its gradient to all.
         let activations = kind == .split ? activationSeconds : 0
-        // Batch normalisation: a small sum each way.
-        let statistics = Double(network.batchStatistics) * 2 * travel.sum(bytes: 1024, messages: 1)
+        let statistics = statisticsSeconds
         let compute = shard * rates.sample + updated * rates.update
         let backward = shard * (rates.sample - rates.forward)
         let hidden = travel.shape.threads > 1 ? min(gradients, backward / 2) : 0
@@ -66,6 +65,11 @@ package struct StoredCostModel: Sendable {
         return CostModel.Prediction(
             kind: kind, seconds: compute + exchange - hidden, compute: compute, exchange: exchange,
             bytes: 2 * others * 4 * travelling * wireShare + (kind == .split ? activationBytes : 0))
+    }
+
+    /// Of layers that look at the whole batch: a small sum each way, of two numbers a channel in double precision.
+    package var statisticsSeconds: Double {
+        network.batchStatistics.reduce(0) { $0 + 2 * travel.smallSum(bytes: Double(8 * (2 * $1 + 1))) }
     }
 
     private func sum(_ bytes: Double) -> Double {

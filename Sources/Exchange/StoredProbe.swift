@@ -7,7 +7,7 @@ package import Tensors
 /// Measures what this rank computes of a network in what time: a few training steps of a few samples.
 package enum StoredProbe {
     /// Samples of a measured step: more only take longer in proportion.
-    private static let most = 8
+    package static let most = 8
     private static let repeats = 3
 
     /// - Parameters:

@@ -1,3 +1,5 @@
+import Glibc
+
 /// What collectives take, by the links' rates and the ranks' shape.
 ///
 /// Collectives between nodes go by rings: of n nodes each sends 2 (n-1)/n of a buffer in a sum, in 2 (n-1) messages, whatever its
@@ -26,6 +28,15 @@ package struct TravelTimes: Sendable {
             seconds += messages * 2 * (nodes - 1) * links.latencyBetween
         }
         return seconds
+    }
+
+    /// Seconds of a sum of a few numbers, which goes up a binomial tree and down again; as measured, where it was.
+    package func smallSum(bytes: Double) -> Double {
+        if let measured = links.smallSum { return measured }
+        func rounds(_ members: Double) -> Double { members > 1 ? 2 * log2(members).rounded(.up) : 0 }
+        let within = rounds(Double(shape.ranksOfNode)), between = rounds(nodes)
+        return (within > 0 ? within * (links.latencyWithin + bytes / links.bandwidthWithin) : 0)
+            + (between > 0 ? between * (links.latencyBetween + bytes / links.bandwidthBetween) : 0)
     }
 
     /// Seconds in which every rank sends `bytes` in all, the same to each rank, itself included, in `pieces` messages each.

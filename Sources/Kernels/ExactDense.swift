@@ -1,4 +1,4 @@
-import CLinux
+import CKernels
 
 /// The product y = x · w + bias of a large fully connected layer where a sample's y must be a function of the sample and the
 /// weights alone: whatever the other samples, and however the rows of w are divided among ranks.
@@ -8,7 +8,7 @@ import CLinux
 package enum ExactDense {
     /// Rows of a block. Ranks divide w between blocks.
     package static let blockRows = 32
-    /// Columns that one call should take: what is summed in registers.
+    /// Columns that one call should take: what is packed at once.
     package static let columns = 64
 
     /// Doubles of a sample's sums: whole vectors.
@@ -18,54 +18,19 @@ package enum ExactDense {
     /// - Parameters:
     ///   - x: (samples, rows), scaled. weights: (rows, outputs).
     ///   - rows: from the first row of a block to the last of one.
-    ///   - columns: from a multiple of 8 on.
+    ///   - columns: from a multiple of 8 on, to one or to the last.
     ///   - sums: (samples, `paddedOutputs(outputs)`), added to.
     package static func accumulate(
         x: UnsafePointer<Float>, samples: Int, weights: UnsafePointer<Float>, rows: Int, outputs: Int, columns: Range<Int>,
-        sums: UnsafeMutablePointer<Double>
+        sums: UnsafeMutablePointer<Double>, set: InstructionSet = .best
     ) {
-        let padded = paddedOutputs(outputs)
-        for first in stride(from: 0, to: rows, by: blockRows) {
-            let depth = min(blockRows, rows &- first)
-            for sample in 0..<samples {
-                let factors = x + (sample &* rows &+ first)
-                let target = UnsafeMutableRawPointer(sums + sample &* padded)
-                var column = columns.lowerBound
-                while column &+ 32 <= columns.upperBound {
-                    var (a, b, c, d) = (SIMD8<Float>.zero, SIMD8<Float>.zero, SIMD8<Float>.zero, SIMD8<Float>.zero)
-                    var row = UnsafeRawPointer(weights + (first &* outputs &+ column))
-                    for k in 0..<depth {
-                        let factor = SIMD8(repeating: factors[k])
-                        a.addProduct(factor, row.loadUnaligned(as: SIMD8<Float>.self))
-                        b.addProduct(factor, row.loadUnaligned(fromByteOffset: 32, as: SIMD8<Float>.self))
-                        c.addProduct(factor, row.loadUnaligned(fromByteOffset: 64, as: SIMD8<Float>.self))
-                        d.addProduct(factor, row.loadUnaligned(fromByteOffset: 96, as: SIMD8<Float>.self))
-                        row += outputs &* 4
-                    }
-                    let place = target + column &* 8
-                    dtrain_add_exactly(place, a)
-                    dtrain_add_exactly(place + 64, b)
-                    dtrain_add_exactly(place + 128, c)
-                    dtrain_add_exactly(place + 192, d)
-                    column &+= 32
-                }
-                while column &+ 8 <= columns.upperBound {
-                    var a = SIMD8<Float>.zero
-                    var row = UnsafeRawPointer(weights + (first &* outputs &+ column))
-                    for k in 0..<depth {
-                        a.addProduct(SIMD8(repeating: factors[k]), row.loadUnaligned(as: SIMD8<Float>.self))
-                        row += outputs &* 4
-                    }
-                    dtrain_add_exactly(target + column &* 8, a)
-                    column &+= 8
-                }
-                while column < columns.upperBound {
-                    var sum: Float = 0
-                    for k in 0..<depth { sum.addProduct(factors[k], weights[(first &+ k) &* outputs &+ column]) }
-                    sums[sample &* padded &+ column] += ExactSum.rounded(sum)
-                    column &+= 1
-                }
-            }
+        guard samples > 0 else { return }
+        var work = dtrain_exact_product(
+            x: x, xStep: rows, w: weights + columns.lowerBound, wStep: outputs, sums: sums + columns.lowerBound,
+            sumsStep: paddedOutputs(outputs), samples: samples, rows: rows, columns: columns.count)
+        switch set {
+        case .v3: dtrain_exact_product_3(&work)
+        case .v4: dtrain_exact_product_4(&work)
         }
     }
 }

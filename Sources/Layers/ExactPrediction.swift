@@ -49,6 +49,17 @@ struct ExactPrediction {
     /// The sum of an output of a sample.
     func sum(sample: Int, output: Int) -> Double { sums[sample &* ExactDense.paddedOutputs(outputs) &+ output] }
 
+    /// y of all outputs of a sample whose sums were all taken here.
+    func finish(sample: Int, bias: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>) {
+        // As exact as dividing: a scale is a power of two.
+        let (inverse, sums) = (1 / Double(scales[sample]), sums + sample &* ExactDense.paddedOutputs(outputs))
+        var output = 0
+        while output < outputs {
+            y[output] = Float(sums[output] * inverse + Double(bias[output]))
+            output &+= 1
+        }
+    }
+
     /// y of one of the samples that were scaled here.
     func finish(_ sum: Double, sample: Int, bias: Float) -> Float { Float(sum / Double(scales[sample]) + Double(bias)) }
 }

@@ -117,10 +117,7 @@ final class FullyConnectedLayer: Layer {
             try prediction.scale(x, inputs: inputs, pass)
             try prediction.multiply(prediction.scaled, samples: pass.samples, weights: weight.values, rows: inputs, pass)
             try pass.forEach(pass.samples) { sample, _ in
-                for output in 0..<outputs {
-                    y[sample &* outputs &+ output] = prediction.finish(
-                        prediction.sum(sample: sample, output: output), sample: sample, bias: bias?.values[output] ?? 0)
-                }
+                prediction.finish(sample: sample, bias: bias?.values ?? zeros, into: y + sample &* outputs)
             }
             return y
         }

@@ -161,8 +161,8 @@ package struct NetworkDescription: Sendable {
         places.compactMap { ($0.node.layer as? Convolution)?.convolution(of: $0.input) }
     }
 
-    /// Layers that look at the whole batch.
-    package var batchStatistics: Int { places.count { $0.node.layer.readsWholeBatch } }
+    /// Channels of each layer that looks at the whole batch.
+    package var batchStatistics: [Int] { places.filter { $0.node.layer.readsWholeBatch }.map(\.input.channels) }
 
     /// Whether layers look at the whole batch, so that ranks must compute it together and micro-batches change it.
     package var hasBatchStatistics: Bool { places.contains { $0.node.layer.readsWholeBatch } }

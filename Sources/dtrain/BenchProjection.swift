@@ -1,5 +1,6 @@
 import ArgumentParser
 import Benchmarks
+import Networks
 import Training
 
 struct BenchProjection: ParsableCommand {
@@ -7,11 +8,12 @@ struct BenchProjection: ParsableCommand {
         commandName: "projection",
         abstract: "What the cost model says of clusters of such machines: 8 to 1024 nodes at 1 to 100 Gbit/s.",
         discussion: """
-            Measures this machine's rates, one rank on it, and predicts a step of each exchange. More ranks than samples of the \
-            batch are left out.
+            Measures this machine's rates, one rank on it, and predicts a step of each exchange, sums of batch statistics \
+            included. More ranks than samples of the batch are left out.
 
-            EXAMPLE
+            EXAMPLES
               dtrain bench projection --batch-size 1024 --json
+              dtrain bench projection --preset dense --batch-size 1024
             """)
 
     @OptionGroup var network: BenchNetworkOptions
@@ -28,6 +30,14 @@ struct BenchProjection: ParsableCommand {
 
     func run() throws {
         try measured {
+            if let architecture = network.preset.architecture {
+                return options.show(
+                    try StoredProjectionBenchmark(
+                        network: architecture.description(), preset: network.preset.rawValue,
+                        optimizer: RunConfiguration(preset: network.preset).optimizer, batch: network.samples,
+                        threads: options.resolvedThreads, latency: latency * 1e-6
+                    ).run())
+            }
             options.show(
                 try ProjectionBenchmark(
                     network: try network.window(), preset: network.preset.rawValue, batch: network.samples,

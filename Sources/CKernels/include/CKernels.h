@@ -122,5 +122,20 @@ void dtrain_dropout_3(
 void dtrain_dropout_4(
     const float *x, float *y, long count, unsigned long long key, unsigned long long step, unsigned limit, float factor);
 
+// A product whose sums are the same however its rows and samples are divided; ExactDense.swift explains it:
+//   sums[s, o] += sum over blocks of 32 rows of rounded(sum over the block's rows k, in order, of x[s·xStep + k] · w[k·wStep + o])
+typedef struct {
+    const float *x; // (samples, rows)
+    long xStep;
+    const float *w; // (rows, columns)
+    long wStep;
+    double *sums;   // (samples, columns), room up to the next multiple of 8
+    long sumsStep;
+    long samples, rows, columns;
+} dtrain_exact_product;
+
+void dtrain_exact_product_3(const dtrain_exact_product *work);
+void dtrain_exact_product_4(const dtrain_exact_product *work);
+
 // Whether this processor has the fourth set's instructions.
 int dtrain_has_set_4(void);

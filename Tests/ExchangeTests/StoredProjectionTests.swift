@@ -1,0 +1,72 @@
+import Exchange
+import Networks
+import Optimizers
+import Testing
+
+/// Clusters that are not at hand, of networks whose gradients are stored.
+@Suite("Projections of presets")
+struct StoredProjectionTests {
+    private func projection(_ network: NetworkDescription, batch: Int = 1024, latency: Double = 30e-6) -> StoredProjection {
+        StoredProjection(
+            network: network, optimizer: OptimizerConfiguration(), batch: batch, threads: 2,
+            rates: [
+                1: StoredRates(sample: 8e-3, forward: 3e-3, update: 1e-9), 8: StoredRates(sample: 5e-3, forward: 2e-3, update: 1e-9),
+            ], latency: latency)
+    }
+
+    @Test("a small sum goes up a tree and down again; a measured one is taken as it is")
+    func smallSums() {
+        func seconds(_ ranks: Int, _ nodes: Int, measured: Double? = nil) -> Double {
+            var links = LinkRates.ethernet(gigabits: 1, latency: 1e-3)
+            links.latencyWithin = 1e-6
+            links.smallSum = measured
+            return TravelTimes(shape: RankShape(ranks: ranks, nodes: nodes, threads: 1), links: links).smallSum(bytes: 0)
+        }
+        #expect(seconds(1, 1) == 0)
+        #expect(abs(seconds(2, 2) - 2e-3) < 1e-12)
+        #expect(abs(seconds(5, 5) - 6e-3) < 1e-12)
+        #expect(abs(seconds(1024, 1024) - 20e-3) < 1e-12)
+        #expect(abs(seconds(8, 2) - 2.004e-3) < 1e-12)
+        #expect(seconds(8, 2, measured: 5e-4) == 5e-4)
+    }
+
+    @Test("batch statistics cost two small sums a normalisation, and nothing without one")
+    func statistics() {
+        let dense = NetworkDescription.dense()
+        #expect(dense.batchStatistics.count > 50)
+        let model = StoredCostModel(
+            network: dense, batch: 64, wireShare: 1, rates: StoredRates(sample: 1e-3, forward: 1e-3, update: 0),
+            travel: TravelTimes(
+                shape: RankShape(ranks: 16, nodes: 16, threads: 1), links: .ethernet(gigabits: 1e9, latency: 1e-5)))
+        #expect(abs(model.statisticsSeconds - Double(dense.batchStatistics.count) * 2 * 8 * 1e-5) < 1e-6)
+        #expect(NetworkDescription.ren().batchStatistics.isEmpty)
+    }
+
+    @Test("a rank with few samples is as slow with each as was measured of few")
+    func fewSamples() {
+        let projection = projection(.dense(), latency: 0)
+        let (one, eight) = (projection.row(ranks: 1024, gigabits: 100), projection.row(ranks: 128, gigabits: 100))
+        #expect(one.predictions[0].compute > 8e-3 && one.predictions[0].compute < 10e-3)
+        #expect(eight.predictions[0].compute > 40e-3 && eight.predictions[0].compute < 42e-3)
+        #expect(projection.alone > 1024 * 5e-3)
+        #expect(one.latency == 0)
+    }
+
+    @Test("latency counts for more, the more ranks there are")
+    func latency() {
+        let projection = projection(.dense())
+        let shares = [8, 64, 512].map { ranks in
+            let row = projection.row(ranks: ranks, gigabits: 10)
+            return row.latency / row.predictions[0].seconds
+        }
+        #expect(shares[0] < shares[1] && shares[1] < shares[2])
+    }
+
+    @Test("only networks with large fully connected layers have an exchange to choose")
+    func exchanges() {
+        let ren = projection(.ren()).row(ranks: 8, gigabits: 1)
+        #expect(Set(ren.predictions.map(\.kind)) == [.allreduce, .sharded, .split])
+        #expect(ren.predictions[0].kind == .split)
+        #expect(!projection(.dense()).row(ranks: 8, gigabits: 1).predictions.contains { $0.kind == .split })
+    }
+}
