@@ -148,7 +148,8 @@ package struct RunConfiguration: Sendable, Equatable {
 
     /// The synthetic hands of a run.
     package var handStyle: HandStyle {
-        HandStyle(model: hands, variation: handVariation, directions: handDirections, views: handViews,
+        HandStyle(
+            model: hands, variation: handVariation, directions: handDirections, views: handViews,
             surfaceOffset: handSurfaceOffset, camera: camera.camera)
     }
 
