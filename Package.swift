@@ -50,7 +50,8 @@ let package = Package(
         module("Tensors", ["CLinux"]),
         module("Kernels", ["Tensors", "CLinux", "COpenBLAS", "CKernels"]),
         module("Collectives", ["Tensors", "CMPI", "CLinux"]),
-        module("Telemetry", ["Tensors"]),
+        module("Protobuf"),
+        module("Telemetry", ["Tensors", "Protobuf"]),
         module("Checkpoints", ["Tensors"]),
         module("Reports", ["Telemetry", "Checkpoints", .product(name: "Yams", package: "Yams")]),
         module("HandData", ["Tensors", "CPNG"]),
@@ -66,7 +67,7 @@ let package = Package(
             ]),
 
         module("Diagnosis", ["Tensors", "Kernels", "Collectives", "Telemetry", "HandData"]),
-        module("Export", ["Tensors", "Collectives", "Layers", "Networks", "HandData", "Checkpoints", "Training"]),
+        module("Export", ["Tensors", "Protobuf", "Collectives", "Layers", "Networks", "HandData", "Checkpoints", "Training"]),
         module(
             "Predictions",
             ["Tensors", "Collectives", "Telemetry", "Checkpoints", "HandData", "Layers", "Networks", "Training"]),

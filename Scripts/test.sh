@@ -3,8 +3,8 @@
 # once more with the kernels that OpenBLAS has for other processors, then the shell scripts in Scripts/tests. Exits with 0
 # only if all pass.
 #   Scripts/test.sh [WORD]   only the jobs whose name contains WORD
-# Jobs run side by side. Those that compute: as many as there are processors. Beside them those that mostly wait for what they started: as many
-# again. At most 4 of each, or DTRAIN_TEST_JOBS of each. A job that fails shows all that it wrote.
+# Jobs run side by side: as many that compute as there are processors, at most 4 or DTRAIN_TEST_JOBS; and one more that mostly wait for what
+# they started. A job that fails shows all that it wrote.
 set -euo pipefail
 # shellcheck source=Scripts/setup.sh
 source "$(dirname -- "${BASH_SOURCE[0]}")/setup.sh"
@@ -17,7 +17,8 @@ set_up
 swift build -c release --build-tests
 
 processors=$(nproc)
-lanes=${DTRAIN_TEST_JOBS:-$((processors < 4 ? processors : 4))}
+declare -A lanes=([computing]=${DTRAIN_TEST_JOBS:-$((processors < 4 ? processors : 4))})
+lanes[waiting]=$((lanes[computing] + 1))
 logs=$(mktemp -d)
 times=$(mktemp -d)
 trap 'rm -rf -- "$logs" "$times"' EXIT
@@ -67,7 +68,7 @@ job() {
 start() {
     local kind=$1 words
     local -n queue=$kind
-    ((${#queue[@]} && running[$kind] < lanes)) || return 1
+    ((${#queue[@]} && running[$kind] < lanes[$kind])) || return 1
     eval "words=(${queue[0]})"
     queue=("${queue[@]:1}")
     timed "${words[@]:1}" >"$logs/${words[1]//\//-}" 2>&1 </dev/null &
@@ -106,7 +107,7 @@ core_tests() {
 
 # Suites that start dtrain and mostly wait for it, those that take longest first.
 slow=(
-    StopTests NodeSnapshotTests CheckpointWritingTests LimitTests RanksDifferTests StorageTests ExchangeTests WatchdogTests StandardStreamTests
+    StopTests NodeSnapshotTests CheckpointWritingTests LimitTests RanksDifferTests StorageTests WatchdogTests StandardStreamTests
 )
 all=$(swift_tests --list-tests 2>/dev/null)
 mapfile -t others < <(sed -n 's,^CommandLineTests\.CommandLineTests/\([A-Za-z]*\)/.*,\1,p' <<<"$all" | sort -u |
@@ -146,7 +147,7 @@ run_jobs
 count() { cat -- "$logs"/* | awk "$1" || true; }
 ran=$(count '$2 == "Test" && $3 == "run" && $4 == "with" { n += $5 } END { print n + 0 }')
 failed=$(count '$1 == "✘" && $2 == "Test" && $3 != "run" && / failed after / { n++ } END { print n + 0 }')
-say "$SECONDS s, $lanes jobs that compute and $lanes that wait side by side on $processors processors"
+say "$SECONDS s, ${lanes[computing]} jobs that compute and ${lanes[waiting]} that wait side by side on $processors processors"
 if ((status == 0)); then
     say "all tests passed"
 else

@@ -61,21 +61,7 @@ package struct LoaderBenchmark {
 
     /// Removes a folder of the benchmark's own making.
     private func remove(_ folder: String) {
-        let names: [(String, Bool)] = {
-            guard let directory = opendir(folder) else { return [] }
-            defer { closedir(directory) }
-            var found: [(String, Bool)] = []
-            while let entry = readdir(directory) {
-                let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                    $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-                }
-                if name != "." && name != ".." { found.append((name, entry.pointee.d_type == UInt8(DT_DIR))) }
-            }
-            return found
-        }()
-        for (name, isFolder) in names {
-            if isFolder { remove("\(folder)/\(name)") } else { unlink("\(folder)/\(name)") }
-        }
+        for name in (try? directoryNames(folder)) ?? [] where unlink("\(folder)/\(name)") != 0 { remove("\(folder)/\(name)") }
         rmdir(folder)
     }
 }

@@ -33,28 +33,19 @@ package enum Directories {
         guard mkdir(path, 0o777) == 0 else { throw .system("create the directory", path, code: errno, making: true) }
     }
 
-    /// The names in a directory, sorted; nil when it is not there. `opendir(3)`, `readdir(3)`.
+    /// The names in a directory, sorted; nil when it is not there.
     package static func names(in path: String) throws(CheckpointError) -> [String]? {
         try CheckpointError.retrying { () throws(CheckpointError) in try namesOnce(in: path) }
     }
 
     private static func namesOnce(in path: String) throws(CheckpointError) -> [String]? {
-        guard let stream = opendir(path) else {
-            if errno == ENOENT { return nil }
-            throw .system("list the directory", path, code: errno)
+        do {
+            return try directoryNames(path).sorted()
+        } catch  where error.errno == ENOENT {
+            return nil
+        } catch {
+            throw .system("list the directory", path, code: error.errno)
         }
-        defer { closedir(stream) }
-        var names: [String] = []
-        while true {
-            errno = 0
-            guard let entry = readdir(stream) else { break }
-            let name = withUnsafePointer(to: &entry.pointee.d_name) { field in
-                field.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if name != ".", name != ".." { names.append(name) }
-        }
-        if errno != 0 { throw .system("list the directory", path, code: errno) }
-        return names.sorted()
     }
 
     /// Whether anything, a dangling symbolic link included, has this name.

@@ -2,6 +2,7 @@ package import Checkpoints
 import Layers
 import Layers
 import Networks
+import Protobuf
 package import Training
 
 /// A trained model for other programs: as an ONNX file, as safetensors, as a PyTorch module.

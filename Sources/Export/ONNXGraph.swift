@@ -1,7 +1,8 @@
 import Checkpoints
-import Layers
 import Checkpoints
 import Layers
+import Layers
+import Protobuf
 
 /// A tensor in a graph under construction.
 struct ONNXValue {

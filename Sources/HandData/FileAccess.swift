@@ -145,22 +145,11 @@ func directoryEntries(_ path: String) throws(DataError) -> [String] {
 }
 
 private func namesOnce(_ path: String) throws(FileFailure) -> [String] {
-    guard let directory = opendir(path) else { throw FileFailure(errno: errno) }
-    defer { closedir(directory) }
-    var names: [String] = []
-    while true {
-        // readdir(3) tells an error from the end by errno alone.
-        errno = 0
-        guard let entry = readdir(directory) else {
-            guard errno == 0 else { throw FileFailure(errno: errno) }
-            break
-        }
-        let name = withUnsafePointer(to: &entry.pointee.d_name) { tuple in
-            tuple.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-        }
-        if name != "." && name != ".." { names.append(name) }
+    do {
+        return try directoryNames(path).sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+    } catch {
+        throw FileFailure(errno: error.errno)
     }
-    return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
 }
 
 /// mkdir(2) of `path` and its missing parents.

@@ -1,13 +1,15 @@
+import Protobuf
+
 /// Messages of TensorFlow's and TensorBoard's files event.proto, summary.proto, tensor.proto and plugin_data.proto (hparams):
 /// the fields that dtrain writes.
 enum EventMessages {
     /// `Event`: `wall_time` 1, `step` 2, then one of `file_version` 3, `summary` 5, `session_log` 7.
-    static func event(step: Int, seconds: Double, _ what: (inout ProtobufBytes) -> Void) -> [UInt8] {
-        ProtobufBytes { event in
+    static func event(step: Int, seconds: Double, _ what: (inout ProtobufMessage) -> Void) -> [UInt8] {
+        ProtobufMessage { event in
             event.double(1, seconds)
             event.integer(2, step)
             what(&event)
-        }.bytes
+        }.encoded
     }
 
     static func version(seconds: Double) -> [UInt8] { event(step: 0, seconds: seconds) { $0.text(3, "brain.Event:2") } }
@@ -37,7 +39,7 @@ enum EventMessages {
                 image.integer(1, height)
                 image.integer(2, width)
                 image.integer(3, 3)
-                image.data(4, png)
+                image.bytes(4, png)
             }
         }
     }
@@ -86,7 +88,7 @@ enum EventMessages {
     }
 
     /// `google.protobuf.Value`: a number 2, a text 3 or a truth value 4.
-    private static func value(_ value: MetricValue, _ message: inout ProtobufBytes) {
+    private static func value(_ value: MetricValue, _ message: inout ProtobufMessage) {
         switch value {
         case .integer(let number): message.double(2, Double(number))
         case .number(let number): message.double(2, number)
@@ -97,7 +99,7 @@ enum EventMessages {
         }
     }
 
-    private static func summary(_ tag: String, step: Int, seconds: Double, _ fill: (inout ProtobufBytes) -> Void) -> [UInt8] {
+    private static func summary(_ tag: String, step: Int, seconds: Double, _ fill: (inout ProtobufMessage) -> Void) -> [UInt8] {
         event(step: step, seconds: seconds) { event in
             event.message(5) { summary in
                 summary.message(1) {

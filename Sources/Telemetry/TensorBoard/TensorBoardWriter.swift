@@ -1,4 +1,5 @@
 import Glibc
+import Tensors
 
 /// Event files that TensorBoard reads, beside `metrics.jsonl` and with the same figures.
 ///
@@ -77,16 +78,7 @@ package final class TensorBoardWriter {
 
     /// The time in the name of the latest file; nil where there is none.
     private static func latest(in directory: String) -> Int? {
-        guard let entries = opendir(directory) else { return nil }
-        defer { closedir(entries) }
-        var latest: Int?
-        while let entry = readdir(entries) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            guard name.hasPrefix(prefix) else { continue }
-            latest = max(latest ?? 0, Int(name.dropFirst(prefix.count).prefix { $0.isNumber }) ?? 0)
-        }
-        return latest
+        ((try? directoryNames(directory)) ?? []).filter { $0.hasPrefix(prefix) }
+            .compactMap { Int($0.dropFirst(prefix.count).prefix { $0.isNumber }) }.max()
     }
 }
