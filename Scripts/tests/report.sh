@@ -16,10 +16,11 @@ trap 'rm -rf -- "$scratch"' EXIT
 cd -- "$scratch"
 
 small=(--image-size 64x48 --hidden 64 --batch-size 20 --synthetic-frames 400 --synthetic-test-frames 60 --steps 200 --validate-every 20)
-"$dtrain" "${small[@]}" --run-dir a-run-with-quite-a-long-name --report >log
+"$dtrain" "${small[@]}" --run-dir a-run-with-quite-a-long-name --trace 100-104 --report >log
 "$dtrain" "${small[@]}" --preset seed-verbatim --run-dir zero >log
 "$dtrain" report a-run-with-quite-a-long-name zero
 cp -- a-run-with-quite-a-long-name/report.html one.html
+grep -q '<title>forward FC1: ' one.html || fail "the page shows no traced step"
 
 # The page in a frame as wide as a phone's screen: browsers without a window have a least width of their own.
 # $1: page   $2: width

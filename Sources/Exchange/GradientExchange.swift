@@ -22,7 +22,7 @@ package struct ExchangeCost: Sendable, Equatable {
             seconds += Stopwatch.now - start
             bytes += communicator.bytesSent - sent
         }
-        return try body()
+        return try Trace.span("exchange", body)
     }
 
     /// Adds what the team had to wait for a `lead` that did nothing but what was measured.

@@ -73,7 +73,7 @@ package final class BatchLoader {
     ) throws(DataError) {
         let state = LoaderState(source: source, plan: plan, steps: steps, configuration: configuration, cache: cache)
         self.state = state
-        threads = try startThreads(count: configuration.threads) { _ in state.work() }
+        threads = try startThreads(count: configuration.threads) { state.work(thread: $0) }
     }
 
     /// The next step's batch, or nil after the last. Ends the life of the batch before.
@@ -201,7 +201,7 @@ private final class LoaderState: @unchecked Sendable {
     // MARK: The threads' side
 
     /// Reads sample after sample until the loader stops.
-    func work() {
+    func work(thread: Int) {
         let scratch = SampleScratch(width: source.width, height: source.height)
         monitor.lock()
         while !isStopped {
@@ -213,7 +213,7 @@ private final class LoaderState: @unchecked Sendable {
             monitor.unlock()
             var failed: BadSample?
             do {
-                try read(row, of: slot, scratch: scratch)
+                try Trace.read(thread) { () throws(BadSample) in try read(row, of: slot, scratch: scratch) }
             } catch {
                 failed = error
             }

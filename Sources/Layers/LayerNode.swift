@@ -25,6 +25,11 @@ package struct LayerNode: Sendable {
         }
     }
 
+    /// The layers' names for people: a layer whose name is empty has its kind's.
+    package static func labels(of nodes: [LayerNode]) -> [String] {
+        zip(names(of: nodes), nodes).map { name, node in name.isEmpty ? type(of: node.layer).kind : name }
+    }
+
     // MARK: Files
 
     /// A list of layers, each `kind`, `kind: value` or `kind: {member: value, name: NAME}`.

@@ -67,7 +67,7 @@ package final class Pass {
     package func waiting<Value>(_ body: () throws -> Value) rethrows -> Value {
         let start = Stopwatch.now
         defer { waited += Stopwatch.now - start }
-        return try body()
+        return try Trace.span("exchange", body)
     }
 
     /// A thread's own room.

@@ -10,6 +10,8 @@ package final class LayerSequence: Layer {
         /// Whether it takes over the ReLU that follows it.
         var rectifies = false
         let name: String
+        /// In a trace.
+        let label: String
     }
 
     private let members: [Member]
@@ -27,6 +29,7 @@ package final class LayerSequence: Layer {
         var needsGradient = needsInputGradient
         var members: [Member] = []
         if needsInputGradient { builder.note(input) }
+        let labels = LayerNode.labels(of: nodes)
         for (index, (place, name)) in zip(nodes.placed(on: input), LayerNode.names(of: nodes)).enumerated() {
             builder.needsInputGradient = needsGradient
             builder.inputIsDisposable = isDisposable
@@ -37,7 +40,7 @@ package final class LayerSequence: Layer {
             members.append(
                 Member(
                     layer: layer, number: place.node.layer.contents(of: place.input).isEmpty ? builder.nextLayer() : nil,
-                    input: place.input, output: place.output, name: name))
+                    input: place.input, output: place.output, name: name, label: labels[index]))
             builder.note(place.output)
             isDisposable = !layer.needsOutput
             needsGradient = needsGradient || hasParameters
@@ -66,7 +69,7 @@ package final class LayerSequence: Layer {
         var isRectified = false
         for (index, member) in members.enumerated() {
             if isRectified, let activation = member.layer as? ActivationLayer {
-                pass.within(member.name) { activation.adopt(x, pass) }
+                Trace.layer("forward \(member.label)") { pass.within(member.name) { activation.adopt(x, pass) } }
                 isRectified = false
                 continue
             }
@@ -74,7 +77,9 @@ package final class LayerSequence: Layer {
             isRectified = member.rectifies
             let isLast = index == members.count - 1
             let own = isLast ? finish : Finish(rectified: isRectified)
-            x = try pass.within(member.name) { try member.layer.forward(x, finish: own, pass) }
+            x = try Trace.layer("forward \(member.label)") {
+                try pass.within(member.name) { try member.layer.forward(x, finish: own, pass) }
+            }
             if let number = member.number { pass.times.addForward(number, since: start) }
         }
         return x
@@ -117,18 +122,22 @@ package final class LayerSequence: Layer {
             if index > range.lowerBound, sumBefore != dy, let normalization = member.layer as? BatchNormalizationLayer,
                 let convolution = members[index - 1].layer as? ConvolutionLayer, convolution.goesThrough(pass)
             {
-                let through = try normalization.gradient(dy, step: isLast ? step : nil, pass)
+                let through = try Trace.layer("backward \(member.label)") { try normalization.gradient(dy, step: isLast ? step : nil, pass) }
                 pass.times.addBackward(member.number!, since: start)
                 let middle = pass.times.clock()
-                gradient = try convolution.backward(through: through, into: sumBefore, pass)
+                gradient = try Trace.layer("backward \(members[index - 1].label)") {
+                    try convolution.backward(through: through, into: sumBefore, pass)
+                }
                 if !(keeping && isLast) { pass.pool.give(dy) }
                 index -= 1
                 pass.times.addBackward(members[index].number!, since: middle)
                 continue
             }
-            gradient = try backward(
-                dy, member, step: isLast ? step : nil, keeping: keeping && isLast, into: index == range.lowerBound ? sum : nil,
-                pass)
+            gradient = try Trace.layer("backward \(member.label)") {
+                try backward(
+                    dy, member, step: isLast ? step : nil, keeping: keeping && isLast, into: index == range.lowerBound ? sum : nil,
+                    pass)
+            }
             if let number = member.number { pass.times.addBackward(number, since: start) }
         }
         return gradient

@@ -198,7 +198,7 @@ package final class Network {
     package func finishBackward(sink: any GradientSink) throws {
         pass.sink = sink
         defer { pass.sink = nil }
-        try stem?.finishBackward(pass)
+        try Trace.layer("backward \(LayerNode.labels(of: description.layers)[0])") { try stem?.finishBackward(pass) }
         try sink.smallFinished(UnsafeMutableBufferPointer(rebasing: gradients[..<table.smallCount]))
     }
 

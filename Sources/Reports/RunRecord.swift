@@ -41,6 +41,8 @@ package struct RunRecord {
     package let isHeld: Bool
     /// A PNG of predictions.
     package let contactSheet: [UInt8]?
+    /// A step of `trace.json`.
+    package let trace: StepTrace?
     /// What could not be read, in words.
     package let missing: [String]
 
@@ -74,6 +76,7 @@ package struct RunRecord {
         (settings, checkpoints, contactSheet) = (
             Self.readSettings(path, &missing), Self.readCheckpoints(path, &missing), Self.readSheet(path, &missing)
         )
+        trace = Self.readTrace(path, &missing)
         let events = RunEvents(path: "\(path)/events.jsonl")
         (starts, warnings, ending) = (events.starts, events.warnings, events.ending)
         if events.starts.isEmpty { missing.append("events.jsonl is missing: machine, version and warnings are not known (an older dtrain)") }
@@ -145,6 +148,14 @@ package struct RunRecord {
             return nil
         }
         return bytes
+    }
+
+    private static func readTrace(_ path: String, _ missing: inout [String]) -> StepTrace? {
+        let file = "\(path)/trace.json"
+        guard access(file, F_OK) == 0 else { return nil }
+        let trace = StepTrace(path: file)
+        if trace == nil { missing.append("trace.json is not shown: it cannot be read, or has no whole step of rank 0") }
+        return trace
     }
 
     private static func contents(_ path: String, limit: Int) -> [UInt8]? {

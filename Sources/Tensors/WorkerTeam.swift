@@ -247,7 +247,7 @@ private final class TeamState: @unchecked Sendable {
             }
             seen += 1
             if stopping.load(ordering: .acquiring) { return }
-            job!(index)
+            Trace.worker(index) { job!(index) }
             if unfinished.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 {
                 pthread_mutex_lock(mutex)
                 pthread_cond_signal(done)

@@ -22,8 +22,9 @@ enum PredictionSheet {
         for (place, shown) in evaluator.shownJoints.enumerated() {
             let truth = shown.truth.map { Double($0) }
             guard let frame = evaluator.frame(shown.frame),
-                var (part, view) = HandPicture.cutout(frame, around: truth, camera: evaluator.camera, size: cell)
+                let (cutout, view) = HandPicture.cutout(frame, around: truth, camera: evaluator.camera, size: cell)
             else { continue }
+            var part = cutout
             HandPicture.draw(joints: truth, view: view, into: &part, x: 0, y: 0, isThin: true)
             HandPicture.draw(joints: shown.predicted.map { Double($0) }, view: view, into: &part, x: 0, y: 0)
             let (x, y) = (gap + place % columns * (cell + gap), 20 + place / columns * (title + cell + gap))

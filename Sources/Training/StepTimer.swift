@@ -23,20 +23,20 @@ struct StepTimer {
     mutating func restart() { self = StepTimer() }
 
     mutating func measureWaiting<Result>(_ body: () throws -> Result) rethrows -> Result {
-        try measure(\.waiting, body)
+        try Trace.span("wait for data") { try measure(\.waiting, body) }
     }
 
     mutating func measureForward<Result>(_ body: () throws -> Result) rethrows -> Result {
-        try measure(\.forward, body)
+        try Trace.span("forward") { try measure(\.forward, body) }
     }
 
     mutating func measureBackward<Result>(_ body: () throws -> Result) rethrows -> Result {
-        try measure(\.backward, body)
+        try Trace.span("backward") { try measure(\.backward, body) }
     }
 
     /// The finite check of a step.
     mutating func measureCheck<Result>(_ body: () throws -> Result) rethrows -> Result {
-        try measure(\.checks, body)
+        try Trace.span("check") { try measure(\.checks, body) }
     }
 
     /// A comparison of the replicas, which counts for no step.
@@ -44,6 +44,11 @@ struct StepTimer {
         let before = checks
         defer { elsewhere += checks - before }
         return try measure(\.checks, body)
+    }
+
+    /// The update of stored gradients, which counts for the backward pass.
+    mutating func measureUpdate<Result>(_ body: () throws -> Result) rethrows -> Result {
+        try Trace.span("update") { try measure(\.backward, body) }
     }
 
     mutating func measureElsewhere<Result>(_ body: () throws -> Result) rethrows -> Result {

@@ -72,6 +72,8 @@ package final class Trainer {
     let events = RunEventLog()
     /// What the view on a terminal shows of the steps before.
     let live = LiveHistory()
+    /// With `--trace`.
+    var trace: TraceRun?
     /// On rank 0, with `--tensorboard`.
     var tensorBoard: TensorBoardWriter?
     var tensorBoardIsLate = false
@@ -193,6 +195,11 @@ package final class Trainer {
         resumes = resumed >= 0
         let first = max(0, resumed)
         step = first
+        let traced = resolved.trace.steps(after: first)
+        trace = traced.map { TraceRun(steps: $0) }
+        if resolved.trace != .none, traced.map({ $0.lowerBound > settings.steps }) ?? true {
+            notes.append("--trace \(resolved.trace): this start makes none of these steps")
+        }
         let training = data.training
         let trainingPipeline = model.pipeline(centre: data.centres.training, isVaried: true)
         loader = try communicator.together {

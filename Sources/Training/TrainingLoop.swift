@@ -62,7 +62,9 @@ extension Trainer {
         }
         timer.restart()
         while step < totalSteps && !isOutOfPatience {
+            try timer.measureElsewhere { try beginTrace() }
             try trainStep()
+            try timer.measureElsewhere { try endTrace() }
             if step == first + 1 {
                 console.line(format("first step done %.1f s after the start", Stopwatch.now - startedAt))
             }
@@ -80,6 +82,7 @@ extension Trainer {
             tellNews()
             if let reason = stopReason, step < totalSteps, !isOutOfPatience { return try leave(reason) }
         }
+        try endTrace(isLast: true)
         // The last step is done: there is nothing to try again.
         stopReason = nil
         if step < totalSteps {
@@ -99,6 +102,7 @@ extension Trainer {
     /// Ends a run that was asked to stop.
     private func leave(_ reason: StopReason) throws {
         try finishWriting()
+        try endTrace(isLast: true)
         let text =
             "stopped \(reason.text) after step \(step), which is saved; hint: go on with --config \(directory.path)/config.yaml "
             + "--run-dir \(directory.path) --resume auto"
@@ -121,6 +125,7 @@ extension Trainer {
 
     private func trainStep() throws {
         // Without a batch too: layers that look at the whole batch, or are divided among the ranks, are run by all together.
+        let start = Stopwatch.now
         exchange.resetCost()
         var total: StepStatistics?
         var forwardCost = ExchangeCost()
@@ -167,10 +172,11 @@ extension Trainer {
         step += 1
         if faults.strikes(.flipWeight, step: step) { Faults.flipBit(network.parameters, count: network.table.count) }
         timer.finishStep(samples: statistics.samples, exchange: exchange.cost, forward: forwardCost)
-        diagnose(statistics)
+        Trace.span("diagnosis") { diagnose(statistics) }
         for warning in monitor.warnings(step: step, statistics: statistics, inside: inside, head: model.description.head) {
             console.warning(warning)
         }
+        if Trace.isOn { Trace.add("step \(step)", from: start, to: Stopwatch.now) }
         log(statistics, inside: inside, isDue: isDue)
     }
 
@@ -203,14 +209,16 @@ extension Trainer {
                 positions: batch?.positions ?? .init(start: nil, count: 0), continuesStep: continuesStep)
         }
         if let batch {
-            statistics.add(
-                predictions: network.outputs, labels: batch.labels.baseAddress!, samples: batch.count,
-                skipped: batch.bad.count, head: model.description.head,
-                loss: network.lossSum(labels: batch.labels.baseAddress!, samples: batch.count), geometries: batch.geometries)
+            Trace.span("loss and errors") {
+                statistics.add(
+                    predictions: network.outputs, labels: batch.labels.baseAddress!, samples: batch.count,
+                    skipped: batch.bad.count, head: model.description.head,
+                    loss: network.lossSum(labels: batch.labels.baseAddress!, samples: batch.count), geometries: batch.geometries)
+            }
         }
         try checkpoints.advance()
         watchdog.enter(.agreeing, step: step + 1)
-        try statistics.sum(over: communicator)
+        try Trace.span("wait for ranks") { try statistics.sum(over: communicator) }
         if statistics.failures > 0 {
             let isStorageGone = try communicator.maximum(checkpoints.problem == nil ? 0 : 1) > 0
             do {
@@ -263,7 +271,7 @@ extension Trainer {
         let clipping = configuration.model.clipping
         let norm = try timer.measureCheck { try stored.gradientNorm() } * correction
         if let problem = try finite.problem(norm: norm, batch: batch) { return problem }
-        try timer.measureBackward {
+        try timer.measureUpdate {
             optimizer.beginStep(rate: rate)
             if case .value(let limit) = clipping { stored.clip(value: limit / correction) }
             let scale = clipping.scale(norm: norm)
@@ -280,8 +288,10 @@ extension Trainer {
     }
 
     private func finishUpdate() {
-        network.finishStep()
-        average?.update(team: team)
+        Trace.span("finish update") {
+            network.finishStep()
+            average?.update(team: team)
+        }
     }
 
     /// What to say where storage gave this rank none of several samples: to skip them all, seconds each, would not end.

@@ -77,6 +77,35 @@ struct ReportTests {
         #expect(page.utf8.count < 3_000_000 && page.contains("98765.4"), "the spike is in the page")
     }
 
+    /// Three steps of rank 0, of which the second is the one of median length; a worker's span that reaches over its end; eleven ranks.
+    @Test func oneStepOfATraceIsDrawn() throws {
+        func span(_ name: String, _ start: Double, _ length: Double, rank: Int = 0, thread: Int = 0) -> String {
+            #"{"name":"\#(name)","ph":"X","ts":\#(start),"dur":\#(length),"pid":\#(rank),"tid":\#(thread)}"#
+        }
+        let path = try run("traced", metrics: step(1, loss: "1") + "\n")
+        let file = "\(path)/trace.json"
+        var events = [
+            #"{"name":"process_name","ph":"M","pid":0,"args":{"name":"rank 0 on <node>"}}"#,
+            #"{"name":"thread_name","ph":"M","pid":0,"tid":1,"args":{"name":"worker 1"}}"#,
+            span("step 4", 0, 1000), span("step 5", 1000, 2000), span("forward", 1000, 500), span("forward conv1", 1100, 300),
+            span("backward", 1500, 1400), span("step 6", 3000, 5000), span("backward conv1", 2500, 1500, thread: 1),
+        ]
+        events += (1..<11).map { span("forward", 1200, 100, rank: $0) }
+        try "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n\(events.joined(separator: ",\n"))\n]}\n".write(
+            toFile: file, atomically: false, encoding: .utf8)
+        let trace = try #require(StepTrace(path: file))
+        #expect(trace.step == 5 && trace.steps == 3 && trace.length == 2 && trace.leftOutRanks == 3 && trace.leftOutSpans == 0)
+        #expect(trace.tracks.count == 9 && trace.ranks[0] == "rank 0 on <node>")
+        #expect(trace.tracks[0].spans.map(\.name) == ["step 5", "forward", "forward conv1", "backward"])
+        #expect(trace.tracks[0].spans.map(\.depth) == [0, 1, 2, 1])
+        #expect(trace.tracks[1].name == "worker 1" && trace.tracks[1].spans.map(\.start) == [1.5] && trace.tracks[1].spans.map(\.end) == [2])
+        let page = try Report.html([path])
+        #expect(
+            page.contains("Step 5, 2.00 ms") && page.contains("rank 0 on &lt;node&gt;") && page.contains("<title>forward conv1: 0.300 ms</title>"))
+        try "{\"traceEvents\":[\n".write(toFile: file, atomically: false, encoding: .utf8)
+        #expect(try RunRecord(path).missing.contains { $0.hasPrefix("trace.json is not shown") })
+    }
+
     @Test func whatIsNoRunIsRefusedAndNothingIsWritten() throws {
         let path = folder.path
         let error = #expect(throws: ReportError.self) { try Report.write([path]) }

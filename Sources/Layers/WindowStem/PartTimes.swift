@@ -3,6 +3,17 @@ import Tensors
 /// The parts of a step a network spends time in.
 package enum NetworkPart: Int, Sendable, CaseIterable {
     case convolutionForward, dense1Forward, dense2, dense1Backward, convolutionBackward
+
+    /// In a trace.
+    var label: String {
+        switch self {
+        case .convolutionForward: "forward convolution"
+        case .dense1Forward: "forward FC1"
+        case .dense2: "FC2"
+        case .dense1Backward: "backward FC1"
+        case .convolutionBackward: "backward convolution"
+        }
+    }
 }
 
 /// Seconds spent in each part, added up until reset.
@@ -25,7 +36,7 @@ package struct PartTimes: Sendable {
     /// Runs `body` and adds its duration to `part`.
     mutating func measure(_ part: NetworkPart, _ body: () throws -> Void) rethrows {
         let start = clock()
-        try body()
+        try Trace.layer(part.label, body)
         seconds[part.rawValue] += clock() - start
     }
 }

@@ -42,6 +42,10 @@ enum Page {
         .cursor{position:absolute;top:0;bottom:0;width:1px;background:var(--soft);display:none;pointer-events:none}
         .tip{position:absolute;top:0;display:none;pointer-events:none;background:var(--bg);border:1px solid var(--line);border-radius:.3rem;padding:.25rem .45rem;
         font-size:.78rem;white-space:nowrap;box-shadow:0 1px 4px #0003;z-index:1;max-width:100%;overflow:hidden;text-overflow:ellipsis}
+        .trace{margin-top:.5rem}.trace .rank{font-size:.85rem;margin-top:.5rem}.track,.axis{display:flex;align-items:flex-start;margin:2px 0}
+        .track span{flex:0 0 4.6rem;font-size:.72rem;color:var(--soft);overflow:hidden;white-space:nowrap;text-overflow:ellipsis}.track svg{flex:1;min-width:0;background:var(--card)}
+        .axis{position:relative;height:1.2rem;margin-left:4.6rem}.axis .xs{left:0;right:0}rect{stroke:var(--bg);stroke-width:.6;vector-effect:non-scaling-stroke}
+        .f0{fill:var(--c0)}.f1{fill:var(--c1)}.f2{fill:var(--c2)}.f3{fill:var(--c3)}.f4{fill:var(--c4)}.f5{fill:var(--c5)}.f7{fill:var(--c7)}
         .stack{display:flex;height:1.6rem;border-radius:.3rem;overflow:hidden;margin:.5rem 0}.stack i{background:currentColor;min-width:1px}
         .scroll{overflow-x:auto}table{border-collapse:collapse;font-size:.88rem;width:100%}th,td{text-align:left;padding:.25rem .6rem;border-bottom:1px solid var(--line);vertical-align:top}
         th{color:var(--soft);font-weight:600}.n td:not(:first-child),.n th:not(:first-child){text-align:right;font-variant-numeric:tabular-nums}td{overflow-wrap:anywhere}

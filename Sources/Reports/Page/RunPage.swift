@@ -10,7 +10,8 @@ struct RunPage {
             "<header><h1>\(escape(run.name))</h1><div class=\"sub\">\(escape(subtitle))</div></header>\n"
             + "<p class=\"verdict\">\(run.verdict.map(escape).joined(separator: " "))</p>\n"
             + tiles + section("Warnings and what to do", findings) + section("Course of the training", "<div class=\"charts\">\(courses)</div>")
-            + section("Predictions", sheet) + section("Where a step's time goes", times) + section("Exchange between ranks", exchange)
+            + section("Predictions", sheet) + section("Where a step's time goes", times)
+            + section("A traced step", run.trace.map { TraceChart(trace: $0).html() } ?? "") + section("Exchange between ranks", exchange)
             + section("Signs of health", health) + section("Checkpoints", checkpoints) + section("What ran where", machine)
             + section("Settings", settings) + section("What this page lacks", missing)
         return Page.html(title: "dtrain: \(run.name)", body: body)

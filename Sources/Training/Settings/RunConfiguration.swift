@@ -117,6 +117,8 @@ package struct RunConfiguration: Sendable, Equatable {
     package var report = false
     /// Whether event files are written that TensorBoard reads.
     package var tensorboard = false
+    /// Steps whose spans of time are written.
+    package var trace = TraceSteps.none
 
     /// The run saves and stops after so long.
     package var timeLimit: TimeLimit = .none

@@ -233,6 +233,9 @@ package enum RunDirectorySection: SettingSection {
         .flag(
             "tensorboard", \.tensorboard,
             help: "Write RUN/tensorboard: metrics, settings, layers and pictures of predictions as event files of TensorBoard."),
+        .value(
+            "trace", \.trace, "steps", form: "steps such as 10-14, a count from 1 to 1000, none",
+            help: "Write RUN/trace.json: what every thread of every rank does in these steps, for ui.perfetto.dev (FIRST-LAST, or a count)."),
         .integer(
             "validate-frames", \.validateFrames, 0...mostSteps,
             help: "Held-out frames a validation uses, from the first; 0: all."),
