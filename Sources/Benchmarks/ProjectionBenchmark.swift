@@ -13,13 +13,15 @@ package struct ProjectionBenchmark {
     package var threads: Int
     /// Seconds of the shortest message between nodes.
     package var latency: Double
+    package var ranksPerNode: Int
 
-    package init(network: WindowNetwork, preset: String, batch: Int, threads: Int, latency: Double) {
+    package init(network: WindowNetwork, preset: String, batch: Int, threads: Int, latency: Double, ranksPerNode: Int = 1) {
         self.network = network
         self.preset = preset
         self.batch = batch
         self.threads = threads
         self.latency = latency
+        self.ranksPerNode = ranksPerNode
     }
 
     private static let gigabits = [1.0, 10, 25, 100]
@@ -43,19 +45,21 @@ package struct ProjectionBenchmark {
         ).measure {}
         return Projection(
             network: network, batch: batch, threads: threads, rates: rates,
-            activeShare: images.reduce(0) { $0 + convolution.activeShare($1) } / Double(frames), latency: latency)
+            activeShare: images.reduce(0) { $0 + convolution.activeShare($1) } / Double(frames), latency: latency,
+            ranksPerNode: ranksPerNode)
     }
 
     private func report(_ projection: Projection) -> BenchmarkReport {
         var notes: [String] = []
         var facts: [(String, MetricValue)] = [
             ("benchmark", .text("projection")), ("preset", .text(preset)), ("processor", .text(Processors.modelName)),
-            ("threads", .integer(threads)), ("batch", .integer(batch)), ("latency_s", .number(latency)),
+            ("threads", .integer(threads)), ("ranks_per_node", .integer(ranksPerNode)), ("batch", .integer(batch)),
+            ("latency_s", .number(latency)),
             ("active_share", .number(projection.activeShare)), ("alone_s", .number(projection.alone)),
         ]
         var clusters: [(String, MetricValue)] = []
         for gigabits in Self.gigabits {
-            for ranks in Self.ranks where ranks <= batch {
+            for ranks in Self.ranks where ranks <= batch && ranks >= ranksPerNode {
                 let row = projection.row(ranks: ranks, gigabits: gigabits)
                 notes.append(describe(row, alone: projection.alone))
                 clusters.append(("\(ranks)x\(Int(gigabits))", json(row)))
@@ -63,7 +67,7 @@ package struct ProjectionBenchmark {
         }
         facts.append(("clusters", .object(clusters)))
         return BenchmarkReport(
-            title: "projection: preset \(preset), global batch \(batch), one rank of \(threads) thread"
+            title: "projection: preset \(preset), global batch \(batch), \(ranksPerNode == 1 ? "one rank" : "\(ranksPerNode) ranks") of \(threads) thread"
                 + "\(threads == 1 ? "" : "s") a node; \(Processors.modelName)",
             facts: facts,
             rows: [

@@ -1,6 +1,6 @@
 package import Networks
 
-/// What the cost model says of clusters that are not at hand: one rank a node, each as fast as this one.
+/// What the cost model says of clusters that are not at hand: ranks that are each as fast as this one.
 package struct Projection: Sendable {
     /// A cluster, and its steps by strategy.
     package struct Row: Sendable {
@@ -19,11 +19,13 @@ package struct Projection: Sendable {
     package let threads: Int
     package let rates: ComputeRates
     package let activeShare: Double
-    /// Seconds of the shortest message.
+    /// Seconds of the shortest message between nodes.
     package let latency: Double
+    package let ranksPerNode: Int
 
     package init(
-        network: WindowNetwork, batch: Int, threads: Int, rates: ComputeRates, activeShare: Double, latency: Double
+        network: WindowNetwork, batch: Int, threads: Int, rates: ComputeRates, activeShare: Double, latency: Double,
+        ranksPerNode: Int = 1
     ) {
         self.network = network
         self.batch = batch
@@ -31,12 +33,13 @@ package struct Projection: Sendable {
         self.rates = rates
         self.activeShare = activeShare
         self.latency = latency
+        self.ranksPerNode = ranksPerNode
     }
 
     /// A step on one rank alone, seconds: what the others are held against.
     package var alone: Double { rates.step(network, samples: Double(batch)) }
 
-    /// One cluster's row. A batch needs a sample for every rank.
+    /// One cluster's row. A batch needs a sample for every rank; the last node may have fewer ranks.
     package func row(ranks: Int, gigabits: Double) -> Row {
         let predictions = model(ranks, gigabits, latency: latency).predictions()
         let immediate = model(ranks, gigabits, latency: 0).prediction(predictions[0].kind)!
@@ -47,7 +50,8 @@ package struct Projection: Sendable {
 
     private func model(_ ranks: Int, _ gigabits: Double, latency: Double) -> CostModel {
         CostModel(
-            network: network, batch: batch, shape: RankShape(ranks: ranks, nodes: ranks, threads: threads),
+            network: network, batch: batch,
+            shape: RankShape(ranks: ranks, nodes: (ranks + ranksPerNode - 1) / ranksPerNode, threads: threads),
             links: .ethernet(gigabits: gigabits, latency: latency),
             rates: rates, activeShare: activeShare)
     }
