@@ -86,6 +86,9 @@ timeout 60 "$local/run" --order node1,node2,node2,node1 "$build/mpi-probe" exerc
     { cat "$scratch/order"; fail "the collectives failed on nodes in another order"; }
 [[ $(grep -c '"wrong":\[\]' "$scratch/order") == 4 ]] ||
     fail "collectives that were wrong on nodes in another order: $(<"$scratch/order")"
+# All that the ranks of a node have for those of another is one message, by one of them.
+(($(grep -o '"packedMessages":[0-9]*' "$scratch/order" | cut -d : -f 2 | paste -sd +) == 2)) ||
+    fail "not one message from node to node: $(grep -o '"packedMessages":[0-9]*' "$scratch/order" | xargs)"
 timeout 120 "$local/run" --order node1,node2,node2,node1 "${train[@]}" --exchange split --run-dir "$scratch/order-run" >"$scratch/log" 2>&1 ||
     { cat "$scratch/log"; fail "dtrain failed on nodes in another order"; }
 paste <(losses alone) <(losses order-run) |

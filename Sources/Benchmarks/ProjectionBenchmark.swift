@@ -13,13 +13,15 @@ package struct ProjectionBenchmark {
     package var threads: Int
     /// Seconds of the shortest message between nodes.
     package var latency: Double
+    package var ranksPerNode: Int
 
-    package init(network: WindowNetwork, preset: String, batch: Int, threads: Int, latency: Double) {
+    package init(network: WindowNetwork, preset: String, batch: Int, threads: Int, latency: Double, ranksPerNode: Int = 1) {
         self.network = network
         self.preset = preset
         self.batch = batch
         self.threads = threads
         self.latency = latency
+        self.ranksPerNode = ranksPerNode
     }
 
     /// Samples at which the rates are measured.
@@ -46,6 +48,7 @@ package struct ProjectionBenchmark {
         ).measure {}
         return Projection(
             network: network, batch: batch, threads: threads, rates: rates,
-            activeShare: images.reduce(0) { $0 + convolution.activeShare($1) } / Double(frames), latency: latency)
+            activeShare: images.reduce(0) { $0 + convolution.activeShare($1) } / Double(frames), latency: latency,
+            ranksPerNode: ranksPerNode)
     }
 }

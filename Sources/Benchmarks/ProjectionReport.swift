@@ -18,7 +18,7 @@ enum ProjectionReport {
         var notes = note.map { [$0] } ?? []
         var clusters: [(String, MetricValue)] = []
         for gigabits in gigabits {
-            for ranks in ranks where ranks <= projection.batch {
+            for ranks in ranks where ranks <= projection.batch && ranks >= projection.ranksPerNode {
                 let row = projection.row(ranks: ranks, gigabits: gigabits)
                 notes.append(describe(row, alone: projection.alone))
                 clusters.append(("\(ranks)x\(Int(gigabits))", json(row)))
@@ -26,11 +26,12 @@ enum ProjectionReport {
         }
         let threads = projection.threads
         return BenchmarkReport(
-            title: "projection: preset \(preset), global batch \(projection.batch), one rank of \(threads) thread"
+            title: "projection: preset \(preset), global batch \(projection.batch), "
+                + "\(projection.ranksPerNode == 1 ? "one rank" : "\(projection.ranksPerNode) ranks") of \(threads) thread"
                 + "\(threads == 1 ? "" : "s") a node; \(Processors.modelName)",
             facts: [
                 ("benchmark", .text("projection")), ("preset", .text(preset)), ("processor", .text(Processors.modelName)),
-                ("threads", .integer(threads)), ("batch", .integer(projection.batch)), ("latency_s", .number(projection.latency)),
+                ("threads", .integer(threads)), ("ranks_per_node", .integer(projection.ranksPerNode)), ("batch", .integer(projection.batch)), ("latency_s", .number(projection.latency)),
             ] + more + [("alone_s", .number(projection.alone)), ("clusters", .object(clusters))],
             rows: [BenchmarkRow(name: "one rank alone", seconds: projection.alone, work: operations, unit: .gflops)],
             notes: notes)

@@ -15,5 +15,6 @@ static inline MPI_Op dtrain_max(void) { return MPI_MAX; }
 static inline int dtrain_any_source(void) { return MPI_ANY_SOURCE; }
 static inline int dtrain_any_tag(void) { return MPI_ANY_TAG; }
 static inline void *dtrain_in_place(void) { return MPI_IN_PLACE; }
+static inline void *dtrain_bottom(void) { return MPI_BOTTOM; }
 // An enumerator that other MPI libraries define as a macro.
 static inline int dtrain_comm_type_shared(void) { return MPI_COMM_TYPE_SHARED; }

@@ -84,6 +84,21 @@ package protocol Communicator: AnyObject {
         into received: UnsafeMutableRawBufferPointer, receiveCounts: [Int]
     ) throws(CollectiveError) -> any PendingExchange
 
+    /// Whether `startPackedAlltoall` has messages to save: of several nodes some have several ranks, which share memory.
+    var packsByNode: Bool { get }
+
+    /// Makes room for `startPackedAlltoall`; all ranks call it, with the same number. Where memory is short nothing is packed.
+    /// - Parameter room: bytes that a rank sends to other nodes, or receives from them, at once at the most. Each rank's memory for it
+    ///   is `AlltoallPacking.bytes`.
+    func reservePacking(room: Int) throws(CollectiveError)
+
+    /// What `startAlltoall` does, with the same outcome: all that the ranks of a node have for those of another travels as one
+    /// message, for which there must be room (`reservePacking`). May wait for exchanges under way that leave none.
+    func startPackedAlltoall(
+        _ bytes: UnsafeRawBufferPointer, sendCounts: [Int],
+        into received: UnsafeMutableRawBufferPointer, receiveCounts: [Int]
+    ) throws(CollectiveError) -> any PendingExchange
+
     /// Sends `bytes` to rank `destination`, which must call `receive` with the same count. May return only after that.
     func send(_ bytes: UnsafeRawBufferPointer, to destination: Int) throws(CollectiveError)
 
@@ -131,6 +146,21 @@ extension Communicator {
     package func allgather(
         _ part: UnsafeBufferPointer<Float>, counts: [Int], into whole: UnsafeMutableBufferPointer<Float>
     ) throws(CollectiveError) { try allgather(part, counts: counts, into: whole, wire: .fp32) }
+}
+
+extension Communicator {
+    // Of ranks that send no messages.
+
+    package var packsByNode: Bool { false }
+
+    package func reservePacking(room: Int) throws(CollectiveError) {}
+
+    package func startPackedAlltoall(
+        _ bytes: UnsafeRawBufferPointer, sendCounts: [Int],
+        into received: UnsafeMutableRawBufferPointer, receiveCounts: [Int]
+    ) throws(CollectiveError) -> any PendingExchange {
+        try startAlltoall(bytes, sendCounts: sendCounts, into: received, receiveCounts: receiveCounts)
+    }
 }
 
 /// One rank's reason to stop.

@@ -19,6 +19,13 @@ package final class MPICommunicator: Communicator {
     /// How floats are summed and joined: within nodes first, where their ranks share memory.
     private let sums: NodeRanks
     private let isInTwoLevels: Bool
+    private let topology: Topology
+    private let sharedMemory: [SharedMemoryKind]
+    package let packsByNode: Bool
+    private var packing: NodePacking?
+    /// Messages to other nodes that exchanges of all with all have taken on this rank so far; those without a byte are none.
+    package var alltoallMessages: Int { straightMessages + (packing?.messagesSent ?? 0) }
+    private var straightMessages = 0
     /// The same for parts, of which nodes of different sizes have different numbers.
     private let parts: NodeRanks
 
@@ -42,7 +49,7 @@ package final class MPICommunicator: Communicator {
         rank = world.rank
         size = world.size
         try options.requireSame(on: world)
-        let topology = try Topology.find(world, ranksPerNode: options.ranksPerNode)
+        topology = try Topology.find(world, ranksPerNode: options.ranksPerNode)
         map = topology.map
         place = NodePlace(of: world.rank, in: map, host: topology.host)
 
@@ -62,6 +69,8 @@ package final class MPICommunicator: Communicator {
                 memory: NodeMemory())
         }
         isInTwoLevels = memory.isThere
+        sharedMemory = memory.kinds
+        packsByNode = options.packs && memory.isThere && map.nodes.count > 1 && map.nodes.count < world.size
         sums = twoLevels ?? oneLevel!
         parts = oneLevel ?? twoLevels!
     }
@@ -189,27 +198,63 @@ package final class MPICommunicator: Communicator {
         precondition(sendCounts.count == size && sendCounts.reduce(0, +) == bytes.count)
         precondition(receiveCounts.count == size && receiveCounts.reduce(0, +) == received.count)
         precondition(sendCounts[rank] == receiveCounts[rank])
+        let (outgoing, incoming) = (bytes.parts(sendCounts), received.parts(receiveCounts))
+        straightMessages += (0..<size).count { map.node[$0] != map.node[rank] && sendCounts[$0] > 0 }
+        return try startStraight(outgoing, incoming, among: Array(0..<size))
+    }
+
+    /// A message from each rank to each.
+    /// - Parameter ranks: those that take part, this one among them.
+    private func startStraight(
+        _ outgoing: [UnsafeRawBufferPointer], _ incoming: [UnsafeMutableRawBufferPointer], among ranks: [Int]
+    ) throws(CollectiveError) -> MPIExchange {
         let messages = exchanges.messages()
-        let sendOffsets = sendCounts.offsets()
-        let receiveOffsets = receiveCounts.offsets()
-        func incoming(_ source: Int) -> UnsafeMutableRawBufferPointer {
-            .init(rebasing: received[receiveOffsets[source]..<receiveOffsets[source] + receiveCounts[source]])
-        }
-        func outgoing(_ destination: Int) -> UnsafeRawBufferPointer {
-            .init(rebasing: bytes[sendOffsets[destination]..<sendOffsets[destination] + sendCounts[destination]])
-        }
+        let (own, count) = (ranks.firstIndex(of: rank)!, ranks.count)
         // Sending first: see `MPIMessages`. Everyone begins with another destination.
-        for distance in 1..<max(size, 1) {
-            let destination = (rank + distance) % size
-            try messages.send(outgoing(destination), to: destination)
+        for distance in 1..<max(count, 1) {
+            let destination = ranks[(own + distance) % count]
+            try messages.send(outgoing[destination], to: destination)
         }
-        for distance in 1..<max(size, 1) {
-            let source = (rank - distance + size) % size
-            try messages.receive(incoming(source), from: source)
+        for distance in 1..<max(count, 1) {
+            let source = ranks[(own - distance + count) % count]
+            try messages.receive(incoming[source], from: source)
         }
-        incoming(rank).copyMemory(from: outgoing(rank))
-        traffic += map.alltoall(parts: sendCounts, rank: rank)
+        incoming[rank].copyMemory(from: outgoing[rank])
+        traffic += map.alltoall(parts: outgoing.map(\.count), rank: rank)
         return MPIExchange(messages, beside: [sums, parts])
+    }
+
+    package func reservePacking(room: Int) throws(CollectiveError) {
+        guard packsByNode, room > packing?.room ?? 0 else { return }
+        try settle()
+        var mapping: SharedMapping?
+        if topology.node.size > 1 {
+            mapping = try SharedMapping.make(
+                partBytes: PackingWindow.bytes(room: room, ranks: size), node: topology.node, kinds: sharedMemory
+            ).mapping
+        }
+        let isMissing = topology.node.size > 1 && mapping == nil
+        if try world.allgather(record: [isMissing ? 1 : 0]).contains([1]) { return }
+        let window = PackingWindow(rank: place.localRank, ranks: size, room: room, mapping: mapping)
+        let packing = NodePacking(rank: rank, map: map, group: try world.duplicate(), window: window)
+        // Others may wait for what this rank carries, whatever it waits for itself.
+        library.mover = { () throws(CollectiveError) in try packing.poll() }
+        straightMessages = alltoallMessages
+        self.packing = packing
+    }
+
+    package func startPackedAlltoall(
+        _ bytes: UnsafeRawBufferPointer, sendCounts: [Int],
+        into received: UnsafeMutableRawBufferPointer, receiveCounts: [Int]
+    ) throws(CollectiveError) -> any PendingExchange {
+        guard let packing else {
+            return try startAlltoall(bytes, sendCounts: sendCounts, into: received, receiveCounts: receiveCounts)
+        }
+        precondition(sendCounts.count == size && sendCounts.reduce(0, +) == bytes.count)
+        precondition(receiveCounts.count == size && receiveCounts.reduce(0, +) == received.count)
+        let (outgoing, incoming) = (bytes.parts(sendCounts), received.parts(receiveCounts))
+        let far = try packing.start(outgoing: outgoing, incoming: incoming)
+        return PackedExchange(far, near: try startStraight(outgoing, incoming, among: map.nodes[place.node]))
     }
 
     // MARK: Point to point
@@ -288,5 +333,41 @@ private final class MPIExchange: PendingExchange {
     func finish() throws(CollectiveError) {
         while !sums.allSatisfy(\.isIdle) { if try poll() { return } }
         try messages.wait()
+    }
+}
+
+/// One whose messages to other nodes are packed.
+private final class PackedExchange: PendingExchange {
+    private let far: NodePacking.Exchange
+    private let near: MPIExchange
+
+    init(_ far: NodePacking.Exchange, near: MPIExchange) {
+        self.far = far
+        self.near = near
+    }
+
+    func poll() throws(CollectiveError) -> Bool {
+        // It moves the packed ones too.
+        let isNearDone = try near.poll()
+        return isNearDone && far.isDone
+    }
+
+    func finish() throws(CollectiveError) {
+        let patience = Patience()
+        while try !poll() { patience.wait() }
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    /// The parts of these lengths, one after the other.
+    fileprivate func parts(_ counts: [Int]) -> [UnsafeRawBufferPointer] {
+        zip(counts.offsets(), counts).map { .init(rebasing: self[$0..<$0 + $1]) }
+    }
+}
+
+extension UnsafeMutableRawBufferPointer {
+    /// The same.
+    fileprivate func parts(_ counts: [Int]) -> [UnsafeMutableRawBufferPointer] {
+        zip(counts.offsets(), counts).map { .init(rebasing: self[$0..<$0 + $1]) }
     }
 }

@@ -266,6 +266,47 @@ final class MPIMessages {
         }
     }
 
+    /// Starts to send blocks as one message; whether there was a byte to send. They must stay unchanged until all is done.
+    func send(_ blocks: [UnsafeRawBufferPointer], to destination: Int) throws(CollectiveError) -> Bool {
+        for message in BlockMessages(blocks.map { (Int(bitPattern: $0.baseAddress), $0.count) }, limit: maximumCount) {
+            var request: MPI_Request?
+            try withType(message) { (type) throws(CollectiveError) in
+                try library.check("MPI_Isend") {
+                    MPI_Isend(dtrain_bottom(), 1, type, Int32(destination), 0, communicator, &request)
+                }
+            }
+            requests.append(request)
+        }
+        return blocks.contains { !$0.isEmpty }
+    }
+
+    /// Starts to receive what `send` of blocks sends, into blocks of the same lengths; they must stay until all is done.
+    func receive(_ blocks: [UnsafeMutableRawBufferPointer], from source: Int) throws(CollectiveError) {
+        for message in BlockMessages(blocks.map { (Int(bitPattern: $0.baseAddress), $0.count) }, limit: maximumCount) {
+            var request: MPI_Request?
+            try withType(message) { (type) throws(CollectiveError) in
+                try library.check("MPI_Irecv") {
+                    MPI_Irecv(dtrain_bottom(), 1, type, Int32(source), 0, communicator, &request)
+                }
+            }
+            requests.append(request)
+        }
+    }
+
+    /// Blocks of bytes, by their addresses, as a type (`MPI_Type_create_hindexed`); messages under way keep what they need of it.
+    private func withType(
+        _ blocks: [(address: Int, count: Int)], _ body: (MPI_Datatype) throws(CollectiveError) -> Void
+    ) throws(CollectiveError) {
+        var type: MPI_Datatype?
+        let (lengths, addresses) = (blocks.map { Int32($0.count) }, blocks.map(\.address))
+        try library.check("MPI_Type_create_hindexed") {
+            MPI_Type_create_hindexed(Int32(blocks.count), lengths, addresses, dtrain_byte(), &type)
+        }
+        try library.check("MPI_Type_commit") { MPI_Type_commit(&type) }
+        try body(type!)
+        try library.check("MPI_Type_free") { MPI_Type_free(&type) }
+    }
+
     /// Lets the library make progress, and tells whether all messages are done (`MPI_Testall`).
     func poll() throws(CollectiveError) -> Bool {
         if requests.isEmpty { return true }
@@ -298,6 +339,8 @@ final class MPILibrary {
     /// What to do while this rank waits for others.
     var meanwhile: (() throws(CollectiveError) -> Void)?
     private var isInMeanwhile = false
+    /// Moves along what others may wait for; never waits.
+    var mover: (() throws(CollectiveError) -> Void)?
 
     /// Starts the library.
     /// - Parameter rank: this process's number as the launcher tells it, for errors until MPI tells it.
@@ -317,8 +360,9 @@ final class MPILibrary {
         return world
     }
 
-    /// Calls `meanwhile`, unless it is what waits.
+    /// Calls `mover`, and `meanwhile` unless it is what waits.
     func doMeanwhile() throws(CollectiveError) {
+        try mover?()
         guard let meanwhile, !isInMeanwhile else { return }
         isInMeanwhile = true
         defer { isInMeanwhile = false }

@@ -8,9 +8,12 @@ extension MPICommunicator {
         /// Where the memory that ranks of a node share may come from.
         package var sharedMemory = SharedMemory.auto
 
+        /// Whether exchanges of all with all are packed by node where that saves messages.
+        package var packs = true
+
         package init() {}
 
-        /// Reads `DTRAIN_RANKS_PER_NODE` and `DTRAIN_SHARED_MEMORY`.
+        /// Reads `DTRAIN_RANKS_PER_NODE`, `DTRAIN_SHARED_MEMORY` and `DTRAIN_PACKING`.
         /// - Throws: `CollectiveError.badSetting`.
         package init(environment: [String: String]) throws(CollectiveError) {
             if let text = environment["DTRAIN_RANKS_PER_NODE"] {
@@ -26,6 +29,12 @@ extension MPICommunicator {
                 }
                 sharedMemory = kind
             }
+            if let text = environment["DTRAIN_PACKING"] {
+                guard ["auto", "off"].contains(text) else {
+                    throw .badSetting(name: "DTRAIN_PACKING", value: text, hint: "auto or off, or unset it")
+                }
+                packs = text == "auto"
+            }
         }
     }
 }
@@ -34,19 +43,24 @@ extension MPICommunicator.Options {
     /// Ranks that see other nodes, or other ways to share memory, would wait for each other for ever.
     /// - Throws: `CollectiveError.settingsDiffer` on all ranks.
     func requireSame(on world: MPIGroup) throws(CollectiveError) {
-        let own = [ranksPerNode ?? 0, MPICommunicator.SharedMemory.allCases.firstIndex(of: sharedMemory) ?? 0]
-        let all = try world.allgather(record: own.withUnsafeBytes { [UInt8]($0) })
-            .map { $0.withUnsafeBytes { bytes in (0..<2).map { bytes.loadUnaligned(fromByteOffset: $0 * 8, as: Int.self) } } }
+        let kinds = MPICommunicator.SharedMemory.allCases
+        let own = [ranksPerNode ?? 0, kinds.firstIndex(of: sharedMemory) ?? 0, packs ? 0 : 1]
+        let all = try world.allgather(record: own.withUnsafeBytes { [UInt8]($0) }).map { record in
+            record.withUnsafeBytes { bytes in own.indices.map { bytes.loadUnaligned(fromByteOffset: $0 * 8, as: Int.self) } }
+        }
         guard let rank = all.firstIndex(where: { $0 != all[0] }) else { return }
-        let isNodes = all[rank][0] != all[0][0]
+        let setting = own.indices.first { all[rank][$0] != all[0][$0] }!
         func value(_ rank: Int) -> String {
-            isNodes
-                ? (all[rank][0] == 0 ? "unset" : String(all[rank][0]))
-                : MPICommunicator.SharedMemory.allCases[all[rank][1]].rawValue
+            let number = all[rank][setting]
+            return switch setting {
+            case 0: number == 0 ? "unset" : String(number)
+            case 1: kinds[number].rawValue
+            default: number == 0 ? "auto" : "off"
+            }
         }
         throw .settingsDiffer(
-            name: isNodes ? "DTRAIN_RANKS_PER_NODE" : "DTRAIN_SHARED_MEMORY", first: value(0), other: value(rank), rank: rank,
-            seenBy: world.rank)
+            name: ["DTRAIN_RANKS_PER_NODE", "DTRAIN_SHARED_MEMORY", "DTRAIN_PACKING"][setting], first: value(0), other: value(rank),
+            rank: rank, seenBy: world.rank)
     }
 }
 

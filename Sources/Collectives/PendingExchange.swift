@@ -19,6 +19,16 @@ final class DoneExchange: PendingExchange {
 }
 
 extension Communicator {
+    /// `startPackedAlltoall` of elements.
+    package func startPackedAlltoall(
+        _ values: UnsafeBufferPointer<Float>, sendCounts: [Int],
+        into received: UnsafeMutableBufferPointer<Float>, receiveCounts: [Int]
+    ) throws(CollectiveError) -> any PendingExchange {
+        try startPackedAlltoall(
+            UnsafeRawBufferPointer(values), sendCounts: sendCounts.map { $0 * 4 },
+            into: UnsafeMutableRawBufferPointer(received), receiveCounts: receiveCounts.map { $0 * 4 })
+    }
+
     /// Starts to send `sendCounts[r]` elements to each rank r and to receive `receiveCounts[r]` from it, as `alltoall` does.
     package func startAlltoall(
         _ values: UnsafeBufferPointer<Float>, sendCounts: [Int],

@@ -21,6 +21,31 @@ struct Pieces: Sequence, IteratorProtocol {
     }
 }
 
+/// Blocks of bytes cut into messages of at most `limit` bytes, all but the last of just as many: the same cuts for all blocks of the
+/// same lengths.
+struct BlockMessages: Sequence, IteratorProtocol {
+    typealias Block = (address: Int, count: Int)
+    private var blocks: ArraySlice<Block>
+    private let limit: Int
+
+    init(_ blocks: [Block], limit: Int) {
+        self.blocks = blocks[...]
+        self.limit = limit
+    }
+
+    mutating func next() -> [Block]? {
+        var (message, room) = ([Block](), limit)
+        while room > 0, let block = blocks.first {
+            let count = Swift.min(block.count, room)
+            if count > 0 { message.append((block.address, count)) }
+            room -= count
+            blocks.removeFirst()
+            if count < block.count { blocks.insert((block.address + count, block.count - count), at: blocks.startIndex) }
+        }
+        return message.isEmpty ? nil : message
+    }
+}
+
 extension Sequence where Element == Int {
     /// Where each part begins when parts of these counts lie one after the other.
     func offsets() -> [Int] {

@@ -123,7 +123,7 @@ package struct CostModel: Sendable {
         let inputs = 4 * shard * Double(network.flattened) * activeShare
         let products = weights / ranks * rates.product * Double(batch)
         let updates = weights / ranks * rates.immediateWeight
-        let pieces = max(1, Double(min(SplitLayout.maximumPieces, network.windowBlocks.count / shape.ranks)))
+        let pieces = Double(SplitLayout.pieces(fewestBlocks: network.windowBlocks.count / shape.ranks, ranks: shape.ranks))
         let travel = alltoall(bytes: inputs, pieces: pieces)
         func uncovered(by work: Double) -> Double { travel / pieces + max(0, (travel - work) * (1 - 1 / pieces)) }
         let outputs = sum(bytes: 4 * Double(network.hidden) * shard * ranks, messages: 1)

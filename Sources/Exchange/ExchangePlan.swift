@@ -48,6 +48,8 @@ package struct ExchangePlan: Sendable {
     package let threads: Int
     /// Threads of the rank that has most.
     private let mostThreads: Int
+    /// Whether ranks pack activations by node.
+    private let packsByNode: Bool
     package let setting: Setting
     private let layout: SplitLayout?
     private let stored: StoredPlan?
@@ -59,7 +61,11 @@ package struct ExchangePlan: Sendable {
     /// - Parameters:
     ///   - kind: not `auto`, and possible (`problem`); of no effect on a single rank, which has nobody to agree with.
     ///   - mostThreads: threads of the rank that has most; nil: all have the same.
-    package init(_ kind: ExchangeKind, _ setting: Setting, rank: Int, ranks: Int, threads: Int, mostThreads: Int? = nil) {
+    ///   - packsByNode: the communicator's.
+    package init(
+        _ kind: ExchangeKind, _ setting: Setting, rank: Int, ranks: Int, threads: Int, mostThreads: Int? = nil,
+        packsByNode: Bool = false
+    ) {
         precondition(kind != .auto && kind.problem(setting, ranks: ranks) == nil)
         self.kind = kind
         self.setting = setting
@@ -67,6 +73,7 @@ package struct ExchangePlan: Sendable {
         self.ranks = ranks
         self.threads = threads
         self.mostThreads = mostThreads ?? threads
+        self.packsByNode = packsByNode
         let isSplit = ranks > 1 && kind == .split
         let isStored = setting.policy == .stored
         layout = isSplit && !isStored ? SplitLayout(blocks: setting.window!.windowBlocks, ranks: ranks) : nil
@@ -126,10 +133,26 @@ package struct ExchangePlan: Sendable {
 
     /// Bytes that the exchange allocates besides.
     package var ownBytes: Int {
-        if stored != nil || ranks == 1 || layout != nil { return 0 }
+        if kind == .split { return AlltoallPacking.bytes(room: packingRoom, ranks: ranks) }
+        if stored != nil || ranks == 1 { return 0 }
         return isSharded
             ? ShardedExchange.bytes(table: table, threads: mostThreads, ranks: ranks, wire: setting.wire)
             : AllreduceExchange.bytes(table: table, threads: mostThreads)
+    }
+
+    /// Bytes that a rank sends to other nodes, or receives from them, at once at the most: activations, which are packed. 0 where
+    /// nothing is.
+    package var packingRoom: Int {
+        guard packsByNode, ranks > 1, kind == .split else { return 0 }
+        if let layout, let window = setting.window {
+            return SplitExchange.packingRoom(layout: layout, outputs: window.hidden, maximumSamples: setting.shard)
+        }
+        // One layer after the other: x of the own samples to those that hold its columns, and there of all samples.
+        let widths = setting.network.divisible.map { declared in
+            let held = division.rows[declared.name]!.map { $0.reduce(0) { $0 + $1.count } }.max() ?? 0
+            return max(declared.shape[0], ranks * held)
+        }
+        return (widths.max() ?? 0) * setting.shard * MemoryLayout<Float>.stride
     }
 
     /// The exchange of this rank; all ranks make theirs together.
@@ -141,6 +164,7 @@ package struct ExchangePlan: Sendable {
     package func make(
         optimizer: any Optimizer, network: Network, communicator: any Communicator, team: WorkerTeam, arena: Arena
     ) throws -> any GradientExchange {
+        if packingRoom > 0 { try communicator.reservePacking(room: packingRoom) }
         if let stored {
             return try StoredExchange(
                 stored, gradients: network.gradients.baseAddress!, optimizer: optimizer, weights: network.parameters,

@@ -10,7 +10,7 @@ package struct ProjectionRow: Sendable {
     package let latency: Double
 }
 
-/// What a cost model says of clusters that are not at hand: one rank a node, each as fast as this one.
+/// What a cost model says of clusters that are not at hand: ranks that are each as fast as this one.
 package protocol ClusterProjection: Sendable {
     /// Global.
     var batch: Int { get }
@@ -19,6 +19,7 @@ package protocol ClusterProjection: Sendable {
     var latency: Double { get }
     /// A step on one rank alone, seconds: what the others are held against.
     var alone: Double { get }
+    var ranksPerNode: Int { get }
 
     /// One cluster's row. A batch needs a sample for every rank.
     func row(ranks: Int, gigabits: Double) -> ProjectionRow
@@ -33,11 +34,13 @@ package struct Projection: ClusterProjection {
     package let threads: Int
     package let rates: ComputeRates
     package let activeShare: Double
-    /// Seconds of the shortest message.
+    /// Seconds of the shortest message between nodes.
     package let latency: Double
+    package let ranksPerNode: Int
 
     package init(
-        network: WindowNetwork, batch: Int, threads: Int, rates: ComputeRates, activeShare: Double, latency: Double
+        network: WindowNetwork, batch: Int, threads: Int, rates: ComputeRates, activeShare: Double, latency: Double,
+        ranksPerNode: Int = 1
     ) {
         self.network = network
         self.batch = batch
@@ -45,10 +48,12 @@ package struct Projection: ClusterProjection {
         self.rates = rates
         self.activeShare = activeShare
         self.latency = latency
+        self.ranksPerNode = ranksPerNode
     }
 
     package var alone: Double { rates.step(network, samples: Double(batch)) }
 
+    /// The last node may have fewer ranks.
     package func row(ranks: Int, gigabits: Double) -> ProjectionRow {
         let predictions = model(ranks, gigabits, latency: latency).predictions()
         let immediate = model(ranks, gigabits, latency: 0).prediction(predictions[0].kind)!
@@ -59,7 +64,8 @@ package struct Projection: ClusterProjection {
 
     private func model(_ ranks: Int, _ gigabits: Double, latency: Double) -> CostModel {
         CostModel(
-            network: network, batch: batch, shape: RankShape(ranks: ranks, nodes: ranks, threads: threads),
+            network: network, batch: batch,
+            shape: RankShape(ranks: ranks, nodes: (ranks + ranksPerNode - 1) / ranksPerNode, threads: threads),
             links: .ethernet(gigabits: gigabits, latency: latency),
             rates: rates, activeShare: activeShare)
     }

@@ -97,6 +97,14 @@ package final class SplitExchange: GradientExchange, WindowLayer, @unchecked Sen
             + SparseLayer.bytes(rows: held.rowCount, outputs: outputs, maximumSamples: sizes.samples, threads: threads)
     }
 
+    /// Bytes that any rank sends or receives in the exchanges of a pass at the most: the same on all ranks.
+    package static func packingRoom(layout: SplitLayout, outputs: Int, maximumSamples: Int) -> Int {
+        (0..<layout.ranks).reduce(0) { most, rank in
+            let sizes = Sizes(layout: layout, held: layout.held(by: rank), outputs: outputs, maximumSamples: maximumSamples)
+            return max(most, sizes.own, sizes.x)
+        } * MemoryLayout<Float>.stride
+    }
+
     /// What is carved, in elements.
     private struct Sizes {
         let samples, x, own, y, slices, bounds, active: Int
@@ -306,10 +314,10 @@ package final class SplitExchange: GradientExchange, WindowLayer, @unchecked Sen
         )
         return switch direction {
         case .toHolders:
-            try communicator.startAlltoall(
+            try communicator.startPackedAlltoall(
                 UnsafeBufferPointer(own), sendCounts: ownCounts, into: held, receiveCounts: heldCounts)
         case .toOwners:
-            try communicator.startAlltoall(
+            try communicator.startPackedAlltoall(
                 UnsafeBufferPointer(held), sendCounts: heldCounts, into: own, receiveCounts: ownCounts)
         }
     }

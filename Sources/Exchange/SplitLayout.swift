@@ -8,8 +8,9 @@ import Tensors
 /// Block b goes to the rank in whose part of [0, 1) the fraction of b times the golden ratio lies (a Kronecker sequence): ranks
 /// hold equally many blocks, and of any that lie close together, as those that see a hand do, nearly as many each.
 package struct SplitLayout: Sendable {
-    /// Parts in which activations travel, so that one can travel while another is computed.
-    static let maximumPieces = 4
+    /// Parts in which activations travel, so that one can travel while another is computed: up to 4. Of many ranks each has little
+    /// to send to each other, and takes longer for a message than for what is in it: fewer parts.
+    static func pieces(fewestBlocks: Int, ranks: Int) -> Int { max(1, min(4, 64 / ranks, fewestBlocks)) }
 
     package let blocks: WindowBlocks
     /// Rows of windows.
@@ -35,7 +36,7 @@ package struct SplitLayout: Sendable {
             position.append(numbers[rank].count)
             numbers[rank].append(block)
         }
-        let pieces = max(1, min(Self.maximumPieces, numbers.map(\.count).min() ?? 1))
+        let pieces = Self.pieces(fewestBlocks: numbers.map(\.count).min() ?? 1, ranks: ranks)
         self.owner = owner
         self.position = position
         self.numbers = numbers

@@ -5,6 +5,8 @@ package import Optimizers
 
 /// The same of any network whose gradients are stored.
 package struct StoredProjection: ClusterProjection {
+    /// Ranks of one node travel as those of several do.
+    package var ranksPerNode: Int { 1 }
     package let network: NetworkDescription
     package let optimizer: OptimizerConfiguration
     /// Global.

@@ -40,9 +40,16 @@ package struct TravelTimes: Sendable {
     }
 
     /// Seconds in which every rank sends `bytes` in all, the same to each rank, itself included, in `pieces` messages each.
+    ///
+    /// What goes from node to node is one message. The node's ranks share the nodes among them; all that they send passes through
+    /// the node's memory on both sides.
     package func alltoall(bytes: Double, pieces: Double = 1) -> Double {
         let (local, perPeer) = (Double(shape.ranksOfNode), bytes / ranks)
-        return (local - 1) * (perPeer / links.bandwidthWithin + pieces * links.latencyWithin)
-            + (ranks - local) * (local * perPeer / links.bandwidthBetween + pieces * links.latencyBetween)
+        let far = (ranks - local) * perPeer
+        var seconds =
+            (local - 1) * (perPeer / links.bandwidthWithin + pieces * links.latencyWithin)
+            + local * far / links.bandwidthBetween + ((nodes - 1) / local).rounded(.up) * pieces * links.latencyBetween
+        if local > 1 && nodes > 1 { seconds += 2 * (far / links.bandwidthWithin + pieces * links.latencyWithin) }
+        return seconds
     }
 }

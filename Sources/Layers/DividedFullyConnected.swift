@@ -143,9 +143,9 @@ final class DividedFullyConnectedLayer: Layer {
         let heldBytes = UnsafeMutableRawBufferPointer(start: held, count: heldCounts.reduce(0, +))
         let pending =
             toHolders
-            ? try communicator.startAlltoall(
+            ? try communicator.startPackedAlltoall(
                 UnsafeRawBufferPointer(ownBytes), sendCounts: ownCounts, into: heldBytes, receiveCounts: heldCounts)
-            : try communicator.startAlltoall(
+            : try communicator.startPackedAlltoall(
                 UnsafeRawBufferPointer(heldBytes), sendCounts: heldCounts, into: ownBytes, receiveCounts: ownCounts)
         try pending.finish()
     }

@@ -148,7 +148,7 @@ package final class Trainer {
         func makePlans(_ kind: ExchangeKind) -> (exchange: ExchangePlan, memory: MemoryPlan) {
             let exchange = ExchangePlan(
                 kind, setting, rank: communicator.rank, ranks: communicator.size, threads: placement.threads,
-                mostThreads: mostThreads)
+                mostThreads: mostThreads, packsByNode: communicator.packsByNode)
             return (exchange, MemoryPlan(settings, model: model, frame: frame, exchange: exchange))
         }
         // What no exchange could do without is checked before the exchanges are measured, which takes memory and time.

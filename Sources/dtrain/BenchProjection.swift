@@ -6,7 +6,7 @@ import Training
 struct BenchProjection: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "projection",
-        abstract: "What the cost model says of clusters of such machines: 8 to 1024 nodes at 1 to 100 Gbit/s.",
+        abstract: "What the cost model says of clusters: 8 to 1024 ranks, each as fast as one here, at 1 to 100 Gbit/s.",
         discussion: """
             Measures this machine's rates, one rank on it, and predicts a step of each exchange, sums of batch statistics \
             included. More ranks than samples of the batch are left out.
@@ -22,7 +22,16 @@ struct BenchProjection: ParsableCommand {
     @Option(help: "Microseconds of the shortest message between nodes.")
     var latency = 30.0
 
+    @Option(help: "Ranks of a node, each with processors of its own, as many as one has here.")
+    var ranksPerNode = 1
+
     func validate() throws {
+        guard 1...1024 ~= ranksPerNode else {
+            throw ValidationError("--ranks-per-node is \(ranksPerNode); hint: a number from 1 to 1024")
+        }
+        guard ranksPerNode == 1 || network.preset.architecture == nil else {
+            throw ValidationError("--ranks-per-node is of the question's networks; hint: one rank a node with --preset \(network.preset.rawValue)")
+        }
         guard latency >= 0 && latency <= 1e6 else {
             throw ValidationError("--latency is \(latency); hint: microseconds, 2 for fast fabrics, 30 for TCP")
         }
@@ -41,7 +50,7 @@ struct BenchProjection: ParsableCommand {
             options.show(
                 try ProjectionBenchmark(
                     network: try network.window(), preset: network.preset.rawValue, batch: network.samples,
-                    threads: options.resolvedThreads, latency: latency * 1e-6
+                    threads: options.resolvedThreads, latency: latency * 1e-6, ranksPerNode: ranksPerNode
                 ).run())
         }
     }

@@ -21,6 +21,9 @@ struct Exercise {
         /// Bytes sent within this rank's node, and to other nodes.
         let sentWithin: UInt64
         let sentBetween: UInt64
+        /// Messages to other nodes of an exchange of all with all, straight and packed; nil where MPI carries none.
+        let straightMessages: Int?
+        let packedMessages: Int?
         /// What the communicator has to say to the user.
         let notice: String?
     }
@@ -56,16 +59,18 @@ struct Exercise {
         try bytes(&tally)
         try parts(&tally)
         try exchangesUnderWay(&tally)
+        let messages = try packedExchanges(&tally)
         try formats(&tally)
         try sumsUnderWay(&tally)
         try sharedValues(&tally)
-        try messages(&tally)
+        try letters(&tally)
         try communicator.barrier()
         let place = communicator.place
         return Report(
             rank: rank, size: size, host: place.host, node: place.node, nodes: place.nodes, localRank: place.localRank,
             localSize: place.localSize, checks: tally.checks, wrong: tally.wrong, bits: String(tally.hash, radix: 16),
             sentWithin: communicator.traffic.withinNode, sentBetween: communicator.traffic.betweenNodes,
+            straightMessages: messages?.straight, packedMessages: messages?.packed,
             notice: communicator.notice)
     }
 
@@ -182,7 +187,7 @@ struct Exercise {
     }
 
     /// Rank 0 collects two messages from each other rank, as a checkpoint does.
-    private func messages(_ tally: inout Tally) throws {
+    private func letters(_ tally: inout Tally) throws {
         func letter(_ source: Int, _ number: Int) -> [UInt8] {
             (0..<count * number).map { UInt8(truncatingIfNeeded: $0 + source * 7 + number) }
         }

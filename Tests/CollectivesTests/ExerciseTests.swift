@@ -18,6 +18,8 @@ import Testing
         let bits: String
         let sentWithin: UInt64
         let sentBetween: UInt64
+        let straightMessages: Int?
+        let packedMessages: Int?
         let notice: String?
     }
 
@@ -108,6 +110,21 @@ import Testing
         #expect(real.map(\.bits) == simulated.map(\.bits))
         #expect(real.map(\.sentWithin) == simulated.map(\.sentWithin))
         #expect(real.map(\.sentBetween) == simulated.map(\.sentBetween))
+        // From each node to each other one message; a letter to every rank that is sent one, unless nodes have one rank each.
+        let nodes = (ranks + ranksPerNode - 1) / ranksPerNode
+        let straight = real.reduce(0) { $0 + $1.straightMessages! }
+        #expect(straight >= nodes * (nodes - 1))
+        #expect(real.reduce(0) { $0 + $1.packedMessages! } == (ranksPerNode == 1 ? straight : nodes * (nodes - 1)))
+    }
+
+    /// As many as there are ranks of other nodes, where nothing is packed, or nothing can be, as no memory is shared.
+    @Test(
+        .enabled(if: Subprocess.hasMPI, "mpirun is not installed"), arguments: ["DTRAIN_PACKING", "DTRAIN_SHARED_MEMORY"])
+    func nothingIsPacked(switchedOff: String) throws {
+        let real = try mpi(4, count: 1000, environment: ["DTRAIN_RANKS_PER_NODE": "2", switchedOff: "off"])
+        verify(real, ranks: 4, ranksPerNode: 2)
+        #expect(real.map(\.packedMessages) == real.map(\.straightMessages))
+        #expect(real.reduce(0) { $0 + $1.packedMessages! } > 2)
     }
 
     /// Every source of shared memory, and none, give the same bits as simulated ranks, in every run.
@@ -157,7 +174,7 @@ import Testing
 
     @Test(.enabled(if: Subprocess.hasMPI, "mpirun is not installed"))
     func aSettingOfNoMeaningIsRefused() throws {
-        for (name, value) in [("DTRAIN_SHARED_MEMORY", "yes"), ("DTRAIN_RANKS_PER_NODE", "0")] {
+        for (name, value) in [("DTRAIN_SHARED_MEMORY", "yes"), ("DTRAIN_RANKS_PER_NODE", "0"), ("DTRAIN_PACKING", "on")] {
             let outcome = try Subprocess.mpirun(
                 ranks: 2, [Self.probe, "exercise", "10", "7"], environment: [name: value])
             #expect(outcome.status == 2)

@@ -43,6 +43,26 @@ extension CommandLineTests {
             }
         }
 
+        /// Activations that travel packed by node, of layers of both kinds: the same bits as straight ones, and memory counted for it.
+        @Test(arguments: [
+            Dtrain.small, ["--preset", "deepprior", "--crop-size", "64", "--synthetic-frames", "60", "--log-every", "1"],
+        ])
+        func packedActivationsAreTheSame(network: [String]) throws {
+            var weights: [String: Data] = [:]
+            for packing in ["off", "auto"] {
+                let outcome = try Dtrain.run(
+                    network + settings + ["--steps", "4", "--exchange", "split", "--run-dir", folder(packing)],
+                    ranks: 5, environment: ["DTRAIN_RANKS_PER_NODE": "2", "DTRAIN_PACKING": packing])
+                #expect(outcome.status == 0 && outcome.stderr == "", "\(outcome)")
+                weights[packing] = try Data(
+                    contentsOf: URL(fileURLWithPath: folder("\(packing)/checkpoints/step-00000004/model.safetensors")))
+            }
+            #expect(weights["auto"] == weights["off"])
+            let (packed, straight) = (try Metrics(run: folder("auto")), try Metrics(run: folder("off")))
+            #expect(packed.losses == straight.losses && packed.losses.count == 4)
+            #expect(packed.numbers("exchange_bytes") == straight.numbers("exchange_bytes"))
+        }
+
         struct Run: CustomTestStringConvertible {
             let exchange: String
             let ranks: Int

@@ -97,7 +97,7 @@ extension CommandLineTests {
                     "note: OPENBLAS_CORETYPE differs between ranks: unset on rank 0 (\(host)), Prescott on rank 1 (\(host))"))
         }
 
-        @Test(arguments: [["DTRAIN_SHARED_MEMORY", "auto", "file"], ["DTRAIN_RANKS_PER_NODE", "unset", "1"]])
+        @Test(arguments: [["DTRAIN_SHARED_MEMORY", "auto", "file"], ["DTRAIN_RANKS_PER_NODE", "unset", "1"], ["DTRAIN_PACKING", "auto", "off"]])
         func anotherViewOfTheNodeIsRefused(_ variable: [String]) throws {
             let outcome = try run([([], Dtrain.path, []), (["\(variable[0])=\(variable[2])"], Dtrain.path, [])])
             #expect(outcome.status == 1 && outcome.seconds < 20)

@@ -82,8 +82,11 @@ struct CostModelTests {
         Case(ranks: 1, nodes: 1, bytes: 4e6, messages: 1, seconds: 0),
         Case(ranks: 2, nodes: 1, bytes: 4e6, messages: 1, seconds: 0.001_001),
         Case(ranks: 2, nodes: 2, bytes: 4e6, messages: 1, seconds: 0.020_05),
-        // One peer beside, 0.501 ms; two beyond a link that two ranks share, 20.05 ms each.
-        Case(ranks: 4, nodes: 2, bytes: 4e6, messages: 1, seconds: 0.040_601),
+        // One peer beside, 0.501 ms; two beyond a link that two ranks share, 20 ms each, in one message, 0.05 ms; what is for
+        // them passes through memory on both sides, 2 ms.
+        Case(ranks: 4, nodes: 2, bytes: 4e6, messages: 1, seconds: 0.042_553),
+        // Three beside, 1 kB each, 4.5 us; twelve beyond of four ranks, 0.48 ms; a message each, 0.05 ms; through memory, 14 us.
+        Case(ranks: 16, nodes: 4, bytes: 16e3, messages: 1, seconds: 0.000_548_5),
     ]
 
     @Test(arguments: alltoallCases) private func exchangesOfAllWithAll(_ wanted: Case) {

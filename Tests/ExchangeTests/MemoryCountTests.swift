@@ -45,6 +45,28 @@ struct MemoryCountTests {
         }
     }
 
+    /// Room for what any rank sends or receives at once, both ways, where ranks pack by node; nothing elsewhere.
+    @Test func packing() {
+        let window = WindowNetwork(height: 24, width: 40, pool: 2, hidden: 48)
+        // 240 windows of 8 channels for three samples each; a rank of two holds half of the rows, for six.
+        let own = 240 * 8 * 3 * 4
+        let fused = ExchangePlan.Setting(window: window, wire: .fp32, shard: 3)
+        let plan = ExchangePlan(.split, fused, rank: 0, ranks: 4, threads: 1, packsByNode: true)
+        // Blocks divide unevenly.
+        #expect(own...own * 5 / 4 ~= plan.packingRoom, "\(plan.packingRoom)")
+        #expect(plan.ownBytes == AlltoallPacking.bytes(room: plan.packingRoom, ranks: 4))
+        #expect(plan.ownBytes >= 2 * plan.packingRoom)
+        #expect((1..<4).allSatisfy { ExchangePlan(.split, fused, rank: $0, ranks: 4, threads: 1, packsByNode: true).packingRoom == plan.packingRoom })
+        #expect(ExchangePlan(.split, fused, rank: 0, ranks: 4, threads: 1).ownBytes == 0)
+        let network = Architecture.deepPrior.description()
+        let stored = ExchangePlan.Setting(
+            network: network, window: nil, policy: .stored, optimizer: OptimizerConfiguration(), wire: .fp32, shard: 3)
+        let widest = network.divisible.map { $0.shape[0] }.max()! * 3 * 4
+        let room = ExchangePlan(.split, stored, rank: 1, ranks: 4, threads: 1, packsByNode: true).packingRoom
+        #expect(widest...widest * 5 / 4 ~= room, "\(room), \(widest)")
+        #expect(ExchangePlan(.allreduce, stored, rank: 1, ranks: 4, threads: 1, packsByNode: true).packingRoom == 0)
+    }
+
     @Test(arguments: [2, 4], [ExchangeKind.allreduce, .sharded, .split])
     func updatesByTiles(pool: Int, kind: ExchangeKind) throws {
         // Small tensors end within a cache line; FC1's rows divide unevenly.
