@@ -67,8 +67,8 @@ package struct ProjectionBenchmark {
         }
         facts.append(("clusters", .object(clusters)))
         return BenchmarkReport(
-            title: "projection: preset \(preset), global batch \(batch), \(ranksPerNode == 1 ? "one rank" : "\(ranksPerNode) ranks") of \(threads) thread"
-                + "\(threads == 1 ? "" : "s") a node; \(Processors.modelName)",
+            title: "projection: preset \(preset), global batch \(batch), \(ranksPerNode == 1 ? "one rank" : "\(ranksPerNode) ranks")"
+                + " of \(threads) thread\(threads == 1 ? "" : "s") a node; \(Processors.modelName)",
             facts: facts,
             rows: [
                 BenchmarkRow(
