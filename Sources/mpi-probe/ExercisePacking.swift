@@ -30,6 +30,8 @@ extension Exercise {
                 : try communicator.startAlltoall(values, sendCounts: counts, into: pair.received.elements, receiveCounts: receiveCounts)
             return pair
         }
+        // Its memory stays until then.
+        func finish(_ pair: Pair) throws { try withExtendedLifetime(pair) { try pair.pending!.finish() } }
         var pairs = try (0..<5).map { try start($0) }
         let values = Buffer([Float](repeating: 1, count: count))
         let sum = try communicator.startSum(values.elements)
@@ -45,12 +47,12 @@ extension Exercise {
                 })
         guard let counter = communicator as? MPICommunicator else {
             // As many as below, as what is sent is counted.
-            for isPacked in [false, true] { try start(0, isPacked: isPacked).pending!.finish() }
+            for isPacked in [false, true] { try finish(start(0, isPacked: isPacked)) }
             return nil
         }
         func messages(isPacked: Bool) throws -> Int {
             let before = counter.alltoallMessages
-            try start(0, isPacked: isPacked).pending!.finish()
+            try finish(start(0, isPacked: isPacked))
             return counter.alltoallMessages - before
         }
         return (try messages(isPacked: false), try messages(isPacked: true))

@@ -14,7 +14,7 @@ package final class ProgressBoard: @unchecked Sendable {
         package var beats: Int
         /// When it last did, milliseconds of this node's monotonic clock.
         package var since: Int
-        /// Its process, for ranks of this node; 0 elsewhere.
+        /// Its process, for ranks of this node; elsewhere what its node said of the process: `StallReport.AbnormalState`, negative, or 0.
         package var process: Int32
 
         package init(step: Int, phase: RunPhase, beats: Int, since: Int, process: Int32) {
@@ -119,6 +119,7 @@ package final class ProgressBoard: @unchecked Sendable {
 
     /// What a message said of a rank on another node.
     package func store(_ standing: Standing, rank: Int) {
+        slots[rank].process.store(Int(standing.process), ordering: .relaxed)
         slots[rank].step.store(standing.step, ordering: .relaxed)
         slots[rank].phase.store(standing.phase.rawValue, ordering: .relaxed)
         slots[rank].since.store(standing.since, ordering: .relaxed)

@@ -106,8 +106,10 @@ package final class ProgressChannel: @unchecked Sendable {
             var message = [secret.first, secret.second, Kind.standings.rawValue]
             for rank in own[start..<min(start + Self.mostRecords, own.count)] {
                 let standing = board[rank]
+                // A stopped rank cannot tell, and the node of rank 0 cannot see it.
+                let state = StallReport.AbnormalState(of: standing.process)?.rawValue ?? 0
                 message += [
-                    UInt64(rank) << 32 | UInt64(standing.phase.rawValue), UInt64(standing.step), UInt64(standing.beats),
+                    UInt64(rank) << 32 | UInt64(state) << 16 | UInt64(standing.phase.rawValue), UInt64(standing.step), UInt64(standing.beats),
                     UInt64(max(0, ProgressBoard.now - standing.since)),
                 ]
             }
@@ -145,12 +147,13 @@ package final class ProgressChannel: @unchecked Sendable {
 
     private func takeRecord(_ words: [UInt64]) {
         let rank = Int(words[0] >> 32)
-        guard rank < board.ranks, !own.contains(rank), let phase = RunPhase(rawValue: Int(words[0] & 0xFFFF_FFFF)),
+        guard rank < board.ranks, !own.contains(rank), let phase = RunPhase(rawValue: Int(words[0] & 0xFFFF)),
             words[1] < 1 << 62, words[2] < 1 << 62, words[3] < 1 << 40
         else { return }
         board.store(
             ProgressBoard.Standing(
-                step: Int(words[1]), phase: phase, beats: Int(words[2]), since: ProgressBoard.now - Int(words[3]), process: 0),
+                step: Int(words[1]), phase: phase, beats: Int(words[2]), since: ProgressBoard.now - Int(words[3]),
+                process: -Int32(words[0] >> 16 & 0xFFFF)),
             rank: rank)
     }
 

@@ -69,21 +69,44 @@ package struct StallReport {
         return least.rank
     }
 
-    /// What proc(5) says of a process, where it is not running as usual.
-    package static func abnormalState(of process: Int32) -> String? {
-        guard process > 0 else { return nil }
-        guard let file = fopen("/proc/\(process)/stat", "r") else { return "gone" }
-        defer { fclose(file) }
-        var buffer = [CChar](repeating: 0, count: 1024)
-        let count = fread(&buffer, 1, buffer.count, file)
-        // The second field is the program's name in parentheses, which may hold anything.
-        let text = String(decoding: buffer[..<count].map(UInt8.init(bitPattern:)), as: UTF8.self)
-        guard let end = text.lastIndex(of: ")") else { return nil }
-        return switch text[text.index(after: end)...].first(where: { $0 != " " }) {
-        case "T", "t": "stopped"
-        case "Z", "X": "dead"
-        case "D": "waiting for a device"
-        default: nil
+    /// What keeps a process from running as usual. The numbers travel between nodes.
+    package enum AbnormalState: Int32 {
+        case stopped = 1
+        case dead, gone, waiting
+
+        var text: String {
+            switch self {
+            case .stopped: "stopped"
+            case .dead: "dead"
+            case .gone: "gone"
+            case .waiting: "waiting for a device"
+            }
         }
+
+        /// What proc(5) says of a process; nil: it runs as usual.
+        init?(of process: Int32) {
+            guard process > 0 else { return nil }
+            guard let file = fopen("/proc/\(process)/stat", "r") else {
+                self = .gone
+                return
+            }
+            defer { fclose(file) }
+            var buffer = [CChar](repeating: 0, count: 1024)
+            let count = fread(&buffer, 1, buffer.count, file)
+            // The second field is the program's name in parentheses, which may hold anything.
+            let text = String(decoding: buffer[..<count].map(UInt8.init(bitPattern:)), as: UTF8.self)
+            guard let end = text.lastIndex(of: ")") else { return nil }
+            switch text[text.index(after: end)...].first(where: { $0 != " " }) {
+            case "T", "t": self = .stopped
+            case "Z", "X": self = .dead
+            case "D": self = .waiting
+            default: return nil
+            }
+        }
+    }
+
+    /// The same in words, of a process of this node, or as its node told (`ProgressBoard.Standing.process`).
+    package static func abnormalState(of process: Int32) -> String? {
+        (process < 0 ? AbnormalState(rawValue: 0 - process) : AbnormalState(of: process))?.text
     }
 }
