@@ -3,17 +3,23 @@
 # a limit (Cluster/local), by each exchange of dtrain and by PyTorch DDP over gloo, beside dtrain on one rank with all cores.
 # Writes the table in Docs/scaling.md and Docs/scaling.svg from the measurements, which stay in runs/bench-scaling.
 #
+# With --preset the presets of crops instead, without links of no limit: every sensible exchange of each, in alternation with one
+# rank and with PyTorch DDP (Scripts/peers/pytorch_ddp.py --preset); no augmentation on either side. Their tables stand in
+# Docs/scaling.md too, from runs/bench-scaling-presets.
+#
 # Usage: Scripts/bench-scaling.sh [--quick] [--only GLOB] [--list] [--pool 2] [--batch 100] [--steps 8] [--warmup 8]
 #                                 [--peer-steps 4] [--rounds 3]
+#        Scripts/bench-scaling.sh --preset "dense ren" [--quick] [--only GLOB] [--list] [--steps 8] [--warmup 8] [--peer-steps 4] [--rounds 3]
 #   --quick        two ranks in one node and two nodes at 1 Gbit/s only
 #   --steps N      steps of dtrain that count, after --warmup N that fill its cache of frames; a third of both where gradients
 #                  travel at 1 Gbit/s, which takes seconds a step
-#   --rounds N     runs of `split`, whose steps are as short as one rank's, each after a run of one rank
+#   --rounds N     runs of `split`, whose steps are as short as one rank's, each after a run of one rank; with --preset of all
 #   --peer-steps N steps of PyTorch that count, after one
 #   --only GLOB    only the cells that match, such as 'nodes-2-*/split'; the other measurements stay
 #   --list         print the cells and stop
-# Clusters need root; without, they are left out. Takes about half an hour on two cores, and 14 GB of memory with 4 ranks.
-# Installs PyTorch and TensorFlow (several GB) into .python/ first. Let nothing else run meanwhile.
+# Clusters need root; without, they are left out. Takes about half an hour on two cores, and 14 GB of memory with 4 ranks; a
+# preset ten minutes. Installs PyTorch, and without --preset TensorFlow (several GB) into .python/ first. Let nothing else run
+# meanwhile: under $MEASURE_LOCK, if that names a file, no two measurements that name it run at once.
 set -euo pipefail
 # shellcheck source=Scripts/setup.sh
 source "$(dirname -- "${BASH_SOURCE[0]}")/setup.sh"
@@ -24,13 +30,27 @@ declare -A option=([pool]=2 [batch]=100 [steps]=8 [warmup]=8 [peer-steps]=4 [rou
 # Nodes, ranks, and the links' rate.
 places=("1 2 memory" "1 4 memory" "2 2 1gbit" "2 2 10gbit" "2 2 unlimited" "4 4 1gbit" "4 4 10gbit" "4 4 unlimited")
 programs=(allreduce allreduce-bf16 sharded split auto ddp)
-only='*' list=0
+# Of presets of crops: batch, and the exchanges that make sense; only two have large fully connected layers to divide.
+declare -A preset_batch=([deepprior]=128 [ren]=128 [dense]=32 [dtrain-hand]=32)
+declare -A preset_programs=([deepprior]="allreduce sharded split auto ddp" [ren]="allreduce sharded split auto ddp"
+    [dense]="allreduce auto ddp" [dtrain-hand]="allreduce auto ddp")
+preset_places=("1 2 memory" "1 4 memory" "2 2 1gbit" "2 2 10gbit" "4 4 1gbit" "4 4 10gbit")
+only='*' list=0 presets=()
 while (($#)); do
     name=${1#--}
     case $1 in
     --quick)
         places=("1 2 memory" "2 2 1gbit")
+        preset_places=("${places[@]}")
         shift
+        ;;
+    --preset)
+        read -ra presets <<<"${2:-}"
+        ((${#presets[@]})) || fail "--preset needs names. hint: --preset \"${!preset_batch[*]}\""
+        for preset in "${presets[@]}"; do
+            [[ -v preset_batch[$preset] ]] || fail "no preset '$preset' here. hint: ${!preset_batch[*]}"
+        done
+        shift 2
         ;;
     --list)
         list=1
@@ -42,7 +62,7 @@ while (($#)); do
         shift 2
         ;;
     *)
-        [[ $1 == --* && -n $name && -v option[$name] ]] || fail "no option '$1'. hint: quick only list ${!option[*]}"
+        [[ $1 == --* && -n $name && -v option[$name] ]] || fail "no option '$1'. hint: quick preset only list ${!option[*]}"
         [[ ${2:-} =~ ^[1-9][0-9]*$ ]] || fail "$1 needs a number. hint: $1 ${option[$name]}"
         option[$name]=$2
         shift 2
@@ -53,18 +73,43 @@ done
 # Directory of a place, by its nodes, ranks and rate.
 place_name() { printf 'nodes-%s-ranks-%s-rate-%s' "$@"; }
 
-cells=()
-for place in "${places[@]}"; do
-    read -r nodes ranks rate <<<"$place"
-    for program in "${programs[@]}"; do
-        # shellcheck disable=SC2053 # a pattern
-        [[ $(place_name "$nodes" "$ranks" "$rate")/$program != $only ]] || cells+=("$nodes $ranks $rate $program")
+# add_cells PRESET ROUNDS PLACE... -- PROGRAM...: those that are wanted, by turns in each place. The question's network is preset -,
+# and its rounds are its programs' affair.
+add_cells() {
+    local preset=$1 rounds=$2 some=() place program round name
+    shift 2
+    while [[ $1 != -- ]]; do
+        some+=("$1")
+        shift
     done
-done
+    shift
+    for place in "${some[@]}"; do
+        read -r nodes ranks rate <<<"$place"
+        for ((round = 1; round <= rounds; round++)); do
+            for program in "$@"; do
+                name=$(place_name "$nodes" "$ranks" "$rate")/$program
+                # shellcheck disable=SC2053 # a pattern
+                [[ $name != $only ]] || cells+=("$nodes $ranks $rate $program $preset $round")
+            done
+        done
+    done
+}
+
+cells=()
+if ((${#presets[@]})); then
+    for preset in "${presets[@]}"; do
+        # shellcheck disable=SC2086 # names
+        add_cells "$preset" "${option[rounds]}" "${preset_places[@]}" -- ${preset_programs[$preset]}
+    done
+else
+    add_cells - 1 "${places[@]}" -- "${programs[@]}"
+fi
 ((${#cells[@]})) || fail "no cell matches '$only'. hint: Scripts/bench-scaling.sh --list"
 if ((list)); then
     for cell in "${cells[@]}"; do
-        read -r nodes ranks rate program <<<"$cell"
+        read -r nodes ranks rate program preset round <<<"$cell"
+        ((round == 1)) || continue
+        [[ $preset == - ]] || printf '%s/' "$preset"
         printf '%s/%s\n' "$(place_name "$nodes" "$ranks" "$rate")" "$program"
     done
     exit 0
@@ -72,15 +117,30 @@ fi
 
 requirements+=('command -v tc | iproute2')
 set_up
-python=$("$root/Scripts/python-env.sh" "$root/Scripts/requirements.txt" "$root/Scripts/peers/requirements.txt")
+peers=requirements.txt
+((${#presets[@]} == 0)) || peers=presets.txt
+python=$("$root/Scripts/python-env.sh" "$root/Scripts/requirements.txt" "$root/Scripts/peers/$peers")
 swift build --package-path "$root" -c release --product dtrain >&2
 dtrain=$root/.build/release/dtrain
 
-measurements=$root/runs/bench-scaling
-[[ $only != '*' ]] || rm -rf -- "$measurements"
-mkdir -p -- "$measurements"
-printf '{"processors": %d, "pool": %d, "batch": %d, "steps": %d, "rounds": %d}\n' "$(nproc)" "${option[pool]}" \
-    "${option[batch]}" "${option[steps]}" "${option[rounds]}" >"$measurements/settings.json"
+# set_preset NAME: where measurements go, and what is trained.
+set_preset() {
+    preset=${1#-}
+    measurements=$root/runs/bench-scaling${preset:+-presets/$preset}
+    batch=${option[batch]}
+    train=("$dtrain" train --pool "${option[pool]}")
+    peer=(--pool "${option[pool]}")
+    if [[ -n $preset ]]; then
+        batch=${preset_batch[$preset]}
+        train=("$dtrain" train --preset "$preset" --augment none)
+        peer=(--preset "$preset")
+    fi
+    # Few frames, soon all in the cache: PyTorch's are made beforehand too.
+    train+=(--batch-size "$batch" --log-every 1 --run-dir "$scratch/run" --synthetic-frames "$batch" --synthetic-test-frames 8)
+    mkdir -p -- "$measurements"
+    printf '{"processors": %d, "pool": %d, "batch": %d, "steps": %d, "rounds": %d}\n' "$(nproc)" "${option[pool]}" \
+        "$batch" "${option[steps]}" "${option[rounds]}" >"$measurements/settings.json"
+}
 
 export DTRAIN_CLUSTER=bench$$
 scratch=$(mktemp -d)
@@ -93,10 +153,6 @@ trap clean_up EXIT
 # The run directory in memory: a disk would still be busy with the checkpoint of a run's end when the next is measured.
 ((EUID != 0)) || mount -t tmpfs tmpfs "$scratch" || say "run directories are on disk, which may disturb"
 
-train=("$dtrain" train --pool "${option[pool]}" --batch-size "${option[batch]}"
-    --log-every 1 --run-dir "$scratch/run"
-    # Few frames, soon all in the cache: PyTorch's are made beforehand too.
-    --synthetic-frames "${option[batch]}" --synthetic-test-frames 8)
 # A step of four nodes on slow links takes tens of seconds; what takes longer than this hangs.
 limit=(timeout --kill-after 10 400)
 
@@ -111,7 +167,11 @@ run_dtrain() {
     done
     shift
     rm -f -- "$file".{jsonl,refused}
-    "${launcher[@]}" "${limit[@]}" "${train[@]}" --steps $((warmup + steps)) "$@" >"$file.log" 2>&1 || status=$?
+    # Held by this shell: a launcher may be a function.
+    exec 9>>"${MEASURE_LOCK:-/dev/null}"
+    [[ -z ${MEASURE_LOCK:-} ]] || flock -x 9
+    "${launcher[@]}" "${limit[@]}" "${train[@]}" --steps $((warmup + steps)) "$@" >"$file.log" 2>&1 9>&- || status=$?
+    exec 9>&-
     if ((status == 0)); then
         # The prediction, and the steps that count.
         grep '"predicted"' "$scratch/run/metrics.jsonl" >"$file.jsonl" || true
@@ -129,17 +189,16 @@ run_dtrain() {
     fi
 }
 
-# run_cell DIRECTORY NODES RANKS RATE PROGRAM
+# run_cell DIRECTORY NODES RANKS RATE PROGRAM ROUND
 run_cell() {
-    local directory=$1 nodes=$2 ranks=$3 rate=$4 program=$5 launcher=() arguments=() threads
+    local directory=$1 nodes=$2 ranks=$3 rate=$4 program=$5 first=$6 launcher=() arguments=() threads name=$5
     threads=$(($(nproc) / ranks))
     ((threads)) || threads=1
     launcher=(run_ranks "$ranks")
     ((nodes == 1)) || launcher=("$root/Cluster/local/run" -np "$ranks")
-    case $program in
-    ddp)
-        arguments=("$python" "$root/Scripts/peers/pytorch_ddp.py" --threads "$threads" --batch "${option[batch]}"
-            --pool "${option[pool]}" --steps "${option[peer-steps]}" --warmup 1)
+    if [[ $program == ddp ]]; then
+        arguments=("$python" "$root/Scripts/peers/pytorch_ddp.py" "${peer[@]}" --threads "$threads" --batch "$batch"
+            --steps "${option[peer-steps]}" --warmup 1)
         # In a node DDP starts its processes itself, as its users do.
         if ((nodes == 1)); then
             launcher=()
@@ -147,35 +206,41 @@ run_cell() {
         else
             arguments+=(--master node1 --interface eth0)
         fi
-        measure "$directory" ddp "${launcher[@]}" "${limit[@]}" "${tuned[@]}" "${arguments[@]}"
-        ;;
-    *)
-        arguments=(--threads "$threads" --exchange "${program%-bf16}")
-        [[ $program != *-bf16 ]] || arguments+=(--wire bf16)
-        local share=1 rounds=1 round
-        [[ $program != split ]] || rounds=${option[rounds]}
-        [[ $rate != 1gbit || $program == split || $program == auto ]] || share=3
-        for ((round = 1; round <= rounds; round++)); do
-            # What it is held against, as machines drift; for the longer steps the last one does.
-            [[ $program != split ]] || one_rank "$directory"
-            run_dtrain "$directory/$program.$round" "$share" "${launcher[@]}" -- "${arguments[@]}"
-            cp -- "$directory/one-rank.jsonl" "$directory/$program.$round.one-rank.jsonl"
-        done
-        ;;
-    esac
+        [[ -z $preset ]] || name+=.$first
+        measure "$directory" "$name" "${launcher[@]}" "${limit[@]}" "${tuned[@]}" "${arguments[@]}"
+        [[ -z $preset ]] || cp -- "$directory/one-rank.jsonl" "$directory/$name.one-rank.jsonl"
+        return
+    fi
+    arguments=(--threads "$threads" --exchange "${program%-bf16}")
+    [[ $program != *-bf16 ]] || arguments+=(--wire bf16)
+    local share=1 last=$first round
+    [[ -n $preset || $program != split ]] || last=${option[rounds]}
+    [[ $rate != 1gbit || $preset == d* || $program == split || $program == auto ]] || share=3
+    for ((round = first; round <= last; round++)); do
+        # What it is held against, as machines drift; for the longer steps the last one does.
+        [[ -z $preset && $program != split ]] || one_rank "$directory"
+        run_dtrain "$directory/$program.$round" "$share" "${launcher[@]}" -- "${arguments[@]}"
+        cp -- "$directory/one-rank.jsonl" "$directory/$program.$round.one-rank.jsonl"
+    done
 }
 
 # one_rank DIRECTORY: one rank with all cores, beside which all else is seen.
 one_rank() { run_dtrain "$1/one-rank" 1 -- --threads "$(nproc)"; }
 
-failures=0 previous=''
+failures=0 previous='' kept=''
 for cell in "${cells[@]}"; do
-    read -r nodes ranks rate program <<<"$cell"
-    directory=$measurements/$(place_name "$nodes" "$ranks" "$rate")
+    read -r nodes ranks rate program preset round <<<"$cell"
     if ((nodes > 1 && EUID != 0)); then
         say "left out: $cell, a cluster needs root"
         continue
     fi
+    set_preset "$preset"
+    if [[ $only == '*' && $kept != "$measurements" ]]; then
+        rm -rf -- "$measurements"
+        set_preset "$preset"
+    fi
+    kept=$measurements
+    directory=$measurements/$(place_name "$nodes" "$ranks" "$rate")
     if [[ $directory != "$previous" ]]; then
         previous=$directory
         mkdir -p -- "$directory"
@@ -185,9 +250,13 @@ for cell in "${cells[@]}"; do
         one_rank "$directory"
         ((nodes == 1)) || "$root/Cluster/local/up" "$nodes" "$rate"
     fi
-    rm -f -- "$directory/$program".*
-    (run_cell "$directory" "$nodes" "$ranks" "$rate" "$program") || failures=$((failures + 1))
+    ((round > 1)) || rm -f -- "$directory/$program".*
+    (run_cell "$directory" "$nodes" "$ranks" "$rate" "$program" "$round") || failures=$((failures + 1))
 done
 
-"$python" "$root/Scripts/plots/scaling.py" "$measurements" "$root/Docs"
+if ((${#presets[@]})); then
+    "$python" "$root/Scripts/plots/scaling_presets.py" "$root/runs/bench-scaling-presets" "$root/Docs"
+else
+    "$python" "$root/Scripts/plots/scaling.py" "$measurements" "$root/Docs"
+fi
 ((failures == 0)) || fail "$failures cells failed; their names stand above"

@@ -5,7 +5,7 @@ Usage: scaling.py MEASUREMENTS DOCS
 MEASUREMENTS holds settings.json and a directory for each place, nodes-N-ranks-P-rate-R. In it lies for each program and round
 PROGRAM.ROUND.jsonl, dtrain's metrics: the line of its predictions, then those of the steps that count;
 PROGRAM.ROUND.one-rank.jsonl, the same of one rank with all cores shortly before; or PROGRAM.ROUND.refused. PyTorch's is ddp.json,
-and is held against one-rank.jsonl.
+and is held against one-rank.jsonl; or, of presets, ddp.ROUND.json and ddp.ROUND.one-rank.jsonl.
 """
 
 import json
@@ -97,6 +97,13 @@ def run(path):
 
 def read_cell(directory, program):
     if program == "ddp":
+        rounds = [
+            (page.load(path, ("median_s",), SCRIPT)["median_s"], run(path.with_name(f"{path.stem}.one-rank.jsonl")).step)
+            for path in sorted(directory.glob("ddp.*.json"))
+        ]
+        if rounds:
+            return Cell(
+                program, median(step for step, _ in rounds), median(one for _, one in rounds), median(one / step for step, one in rounds))
         if not (directory / "ddp.json").exists():
             return None
         step = page.load(directory / "ddp.json", ("median_s",), SCRIPT)["median_s"]

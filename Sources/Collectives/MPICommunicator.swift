@@ -15,6 +15,8 @@ package final class MPICommunicator: Communicator {
     private let world: MPIGroup
     /// The message space of exchanges under way, which must not mix with messages one by one.
     private let exchanges: MPIGroup
+    /// Of a few numbers; nil where there are too many ranks for it, or one.
+    private let direct: DirectSums?
     private let map: NodeMap
     /// How floats are summed and joined: within nodes first, where their ranks share memory.
     private let sums: NodeRanks
@@ -46,6 +48,7 @@ package final class MPICommunicator: Communicator {
         library = try MPILibrary(rank: launcher.rank ?? 0)
         world = try library.world(maximumCount: options.maximumCount)
         exchanges = try world.duplicate()
+        direct = 2...DirectSums.mostRanks ~= world.size ? DirectSums(group: try world.duplicate()) : nil
         rank = world.rank
         size = world.size
         try options.requireSame(on: world)
@@ -119,8 +122,16 @@ package final class MPICommunicator: Communicator {
     private func allreduce(
         _ values: UnsafeMutableBufferPointer<Double>, _ operation: MPIGroup.Operation
     ) throws(CollectiveError) {
-        try settle()
-        try world.reduce(values, operation)
+        if let direct, values.count <= DirectSums.capacity {
+            // Sums under way go on meanwhile: others may wait for this rank's share of them before they come here.
+            try direct.reduce(values, operation) { () throws(CollectiveError) in
+                try sums.poll()
+                if parts !== sums { try parts.poll() }
+            }
+        } else {
+            try settle()
+            try world.reduce(values, operation)
+        }
         traffic += map.sent(Traffic.allreduce(bytes: values.count * 8, size: size), from: rank)
     }
 

@@ -314,14 +314,16 @@ final class MPIMessages {
         try library.check("MPI_Testall") {
             MPI_Testall(Int32(requests.count), &requests, &areDone, dtrain_statuses_ignore())
         }
-        if areDone != 0 { requests = [] }
+        if areDone != 0 { requests.removeAll(keepingCapacity: true) }
         return areDone != 0
     }
 
     /// Waits until all messages are done, asleep when it takes long.
-    func wait() throws(CollectiveError) {
+    /// - Parameter meanwhile: called each time that they are not.
+    func wait(_ meanwhile: () throws(CollectiveError) -> Void = {}) throws(CollectiveError) {
         let patience = Patience()
         while try !poll() {
+            try meanwhile()
             try library.doMeanwhile()
             patience.wait()
         }

@@ -12,7 +12,9 @@ package import Tensors
 /// - `sharded`: of large parameters each rank gets the sums of its own rows, updates those and hands the weights to the others.
 /// - `split`: divided parameters' gradients are whole where they are made, and stay there; the others are as in `allreduce`.
 ///
-/// Buckets travel in the order in which the backward pass finishes them, which is the same on all ranks.
+/// Buckets travel in the order in which the backward pass finishes them, which is the same on all ranks. Between nodes each is on
+/// its way as soon as it is finished, and moves along between the items of the layers that follow, however many threads there
+/// are: links carry by themselves. Within a node processors do, so a bucket takes the main thread while the others compute.
 ///
 /// `@unchecked Sendable`: worker threads write gradients that are not being sent; only the main thread sends.
 package final class StoredExchange: GradientExchange, @unchecked Sendable {
@@ -25,8 +27,15 @@ package final class StoredExchange: GradientExchange, @unchecked Sendable {
     private let team: WorkerTeam
     private let wire: WireFormat
     private let norm: GradientNorm
-    /// Whether buckets are exchanged within the backward pass: on all ranks or on none, as layers communicate there too.
+    /// Whether the main thread exchanges buckets within the backward pass: on all ranks or on none, as layers communicate there too.
     private let overlaps: Bool
+    /// Whether buckets travel by themselves, between nodes.
+    private let travels: Bool
+    /// On their way.
+    private var travelling: [any PendingExchange] = []
+    private var lastLook = 0.0
+    /// Seconds between two looks at what is on its way.
+    private static let lookEvery = 50e-6
     /// Holds the memory of what follows.
     private let arena: Arena
     /// Sums of the own part of a bucket.
@@ -55,6 +64,7 @@ package final class StoredExchange: GradientExchange, @unchecked Sendable {
         weights: UnsafeMutablePointer<Float>, communicator: any Communicator, team: WorkerTeam, wire: WireFormat, arena: Arena
     ) throws {
         // Where every rank has one thread, it would send and compute by turns anyway, and does so at the end.
+        travels = communicator.place.nodes > 1
         overlaps = try communicator.maximum(Double(team.count)) > 1 && communicator.size > 1
         self.plan = plan
         self.gradients = gradients
@@ -69,6 +79,7 @@ package final class StoredExchange: GradientExchange, @unchecked Sendable {
         accumulated = plan.accumulates ? arena.carve(Float.self, count: plan.table.count).baseAddress! : nil
         missing = plan.buckets.map(\.parameters)
         queue.reserveCapacity(plan.buckets.count)
+        travelling.reserveCapacity(plan.buckets.count)
     }
 
     package func resetCost() { cost = ExchangeCost() }
@@ -96,29 +107,72 @@ package final class StoredExchange: GradientExchange, @unchecked Sendable {
     ) {}
 
     package func bucketFinished(_ parameter: Parameter, rows: Range<Int>) throws {
-        finish(plan.bucket(at: parameter.elements(ofRows: rows).lowerBound))
+        try finish(plan.bucket(at: parameter.elements(ofRows: rows).lowerBound))
     }
 
     package func gradientFinished(_ parameter: Parameter) throws {
-        for bucket in plan.bucketNumbers(of: parameter) { finish(bucket) }
+        for bucket in plan.bucketNumbers(of: parameter) { try finish(bucket) }
     }
 
     package func smallFinished(_ gradients: UnsafeMutableBufferPointer<Float>) {}
 
     package func forEach(_ items: Int, on team: WorkerTeam, _ body: (_ item: Int, _ thread: Int) -> Void) throws {
         guard overlaps, next < queue.count, isLastMicroBatch else {
-            return team.forEach(items, body)
+            return travelling.isEmpty ? team.forEach(items, body) : try forEachBeside(items, on: team, body)
         }
-        let bucket = queue[next]
-        next += 1
-        accumulate(bucket)
-        cost.addWaiting(try team.forEach(items, lead: { try exchange(bucket) }, body))
-        collect(bucket)
+        let (elements, count) = plan.joined(queue, from: next)
+        // Small neighbours wait for each other.
+        guard elements.count >= plan.cut.count || !plan.isPlain(queue[next]) else { return team.forEach(items, body) }
+        let first = queue[next]
+        for bucket in queue[next..<next + count] { accumulate(bucket) }
+        next += count
+        cost.addWaiting(try team.forEach(items, lead: { try exchange(first, elements) }, body))
+        collect(first)
     }
 
-    private func finish(_ bucket: Int) {
+    /// Runs items, and moves along what is on its way.
+    private func forEachBeside(
+        _ items: Int, on team: WorkerTeam, _ body: (_ item: Int, _ thread: Int) -> Void
+    ) throws {
+        var failure: (any Error)?
+        team.forEach(items) { item, thread in
+            body(item, thread)
+            // The main thread's affair.
+            guard thread == 0, failure == nil, Stopwatch.now - lastLook >= Self.lookEvery else { return }
+            do { try team.asOutside(look) } catch { failure = error }
+        }
+        if let failure { throw failure }
+    }
+
+    private func look() throws {
+        if let last = travelling.last { _ = try last.poll() }
+        lastLook = Stopwatch.now
+    }
+
+    private func finish(_ bucket: Int) throws {
         missing[bucket] -= 1
-        if missing[bucket] == 0 { queue.append(bucket) }
+        guard missing[bucket] == 0 else { return }
+        if try !start(bucket) { queue.append(bucket) }
+    }
+
+    /// Puts a bucket on its way, if it travels by itself.
+    private func start(_ number: Int) throws -> Bool {
+        let bucket = plan.buckets[number]
+        guard travels, isLastMicroBatch, bucket.counts == nil, !bucket.isDivided else { return false }
+        accumulate(number)
+        let values = UnsafeMutableBufferPointer(start: gradients + bucket.elements.lowerBound, count: bucket.elements.count)
+        travelling.append(try cost.measure(communicator) { try communicator.startSum(values, wire: wire) })
+        return true
+    }
+
+    /// Waits for what is on its way.
+    private func arrive() throws {
+        for pending in travelling {
+            let before = cost.seconds
+            try cost.measure(communicator) { try pending.finish() }
+            cost.addWaiting(cost.seconds - before)
+        }
+        travelling.removeAll(keepingCapacity: true)
     }
 
     // MARK: After the backward pass
@@ -127,7 +181,9 @@ package final class StoredExchange: GradientExchange, @unchecked Sendable {
     /// added to those before.
     package func finishBackward() throws {
         // What no layer told of, such as parameters that nothing depends on, is exchanged all the same.
-        for bucket in missing.indices where missing[bucket] > 0 { queue.append(bucket) }
+        for bucket in missing.indices where missing[bucket] > 0 {
+            if try !start(bucket) { queue.append(bucket) }
+        }
         defer {
             queue.removeAll(keepingCapacity: true)
             next = 0
@@ -137,14 +193,16 @@ package final class StoredExchange: GradientExchange, @unchecked Sendable {
             return
         }
         while next < queue.count {
-            let bucket = queue[next]
-            next += 1
-            accumulate(bucket)
+            // Neighbours travel together: fewer messages.
+            let (elements, count) = plan.joined(queue, from: next)
+            for bucket in queue[next..<next + count] { accumulate(bucket) }
             let before = cost.seconds
-            try exchange(bucket)
+            try exchange(queue[next], elements)
             cost.addWaiting(cost.seconds - before)
-            collect(bucket)
+            collect(queue[next])
+            next += count
         }
+        try arrive()
     }
 
     /// Adds earlier micro-batches to the gradients of the last one, or these to those.
@@ -162,10 +220,12 @@ package final class StoredExchange: GradientExchange, @unchecked Sendable {
         }
     }
 
-    private func exchange(_ number: Int) throws {
+    /// - Parameter elements: of the bucket, or of more that go with it.
+    private func exchange(_ number: Int, _ elements: Range<Int>? = nil) throws {
         let bucket = plan.buckets[number]
         guard communicator.size > 1, !bucket.isDivided else { return }
-        let values = UnsafeMutableBufferPointer(start: gradients + bucket.elements.lowerBound, count: bucket.elements.count)
+        let elements = elements ?? bucket.elements
+        let values = UnsafeMutableBufferPointer(start: gradients + elements.lowerBound, count: elements.count)
         try cost.measure(communicator) {
             guard let counts = bucket.counts else { return try communicator.sum(values, wire: wire) }
             try communicator.reduceScatterSum(

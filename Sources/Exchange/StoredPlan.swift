@@ -71,7 +71,7 @@ package struct StoredPlan: Sendable {
             let isAlone = division.rows[parameter.name] != nil
             if isAlone { close() }
             group.append(parameter)
-            if isAlone || group[0].range.upperBound - parameter.range.lowerBound >= cut.count { close() }
+            if isAlone || group[0].range.upperBound - parameter.range.lowerBound >= Self.groupCount { close() }
         }
         close()
         for parameter in table.parameters where parameter.range.lowerBound >= table.smallCount {
@@ -91,15 +91,41 @@ package struct StoredPlan: Sendable {
         self.buckets = buckets
         self.numbers = numbers
         firsts = Dictionary(uniqueKeysWithValues: buckets.enumerated().map { ($1.elements.lowerBound, $0) })
-        let (ownRank, all) = (rank, ranks)
-        updated = buckets.filter { $0.parameters > 0 }.map { bucket in
-            Updated(
-                elements: Self.ownElements(bucket, rank: ownRank), isOwn: all > 1 && (bucket.isDivided || bucket.counts != nil))
+        var updated: [Updated] = []
+        for bucket in buckets where bucket.parameters > 0 {
+            let isOwn = ranks > 1 && (bucket.isDivided || bucket.counts != nil)
+            let elements = Self.ownElements(bucket, rank: rank)
+            if let last = updated.last, !last.isOwn, !isOwn, elements.upperBound == last.elements.lowerBound,
+                last.elements.count < cut.count
+            {
+                updated[updated.count - 1] = Updated(elements: elements.lowerBound..<last.elements.upperBound, isOwn: false)
+            } else {
+                updated.append(Updated(elements: elements, isOwn: isOwn))
+            }
         }
+        self.updated = updated
+    }
+
+    /// Whether all ranks get a bucket's sums.
+    func isPlain(_ number: Int) -> Bool { !buckets[number].isDivided && buckets[number].counts == nil }
+
+    /// Buckets of `queue`, from the one at `next` on, as one range of elements: neighbours whose sums all ranks get.
+    /// - Returns: the range, and the number of buckets.
+    func joined(_ queue: [Int], from next: Int) -> (elements: Range<Int>, count: Int) {
+        var (elements, count) = (buckets[queue[next]].elements, 1)
+        while isPlain(queue[next]), next + count < queue.count, elements.count < cut.count {
+            let other = buckets[queue[next + count]]
+            guard isPlain(queue[next + count]), other.elements.upperBound == elements.lowerBound else { break }
+            elements = other.elements.lowerBound..<elements.upperBound
+            count += 1
+        }
+        return (elements, count)
     }
 
     /// Floats of a bucket, 4 MiB: small enough that the first can travel early.
     package static let bucketCount = 1 << 20
+    /// Floats from which on small parameters travel, 64 KiB: they are on their way while the next layer computes.
+    private static let groupCount = 1 << 14
 
     func bucketNumbers(of parameter: Parameter) -> [Int] { numbers[parameter.range.lowerBound] ?? [] }
 

@@ -15,6 +15,8 @@ package final class WorkerTeam: @unchecked Sendable {  // every mutable member i
     package let count: Int
     private let shared: TeamState
     private var threads: [pthread_t] = []
+    /// How the processor takes numbers below the normal range outside the team.
+    private let outside: UInt
 
     /// Starts `count - 1` threads.
     /// - Parameters:
@@ -25,6 +27,8 @@ package final class WorkerTeam: @unchecked Sendable {  // every mutable member i
     /// - Throws: `ThreadError` where the system refuses a thread; those that were started have ended then.
     package init(count: Int, processors: [Int] = [], spins: Int = 20_000) throws(ThreadError) {
         self.count = max(1, count)
+        outside = dtrain_flush_subnormals()
+        dtrain_restore_subnormals(outside)
         let isCrowded = self.count > max(processors.count, Processors.allowed().count)
         shared = TeamState(count: self.count, spins: isCrowded ? 0 : spins)
         if self.count <= processors.count { Processors.pin(to: processors[0]) }
@@ -67,6 +71,14 @@ package final class WorkerTeam: @unchecked Sendable {  // every mutable member i
         shared.enter()
         defer { shared.leave() }
         runOnAll(body)
+    }
+
+    /// Runs `body` within an item, with numbers below the normal range as they are outside the team: what other ranks compute too.
+    package func asOutside<Value>(_ body: () throws -> Value) rethrows -> Value {
+        let control = dtrain_flush_subnormals()
+        dtrain_restore_subnormals(outside)
+        defer { dtrain_restore_subnormals(control) }
+        return try body()
     }
 
     private func runOnAll(_ body: (_ thread: Int) -> Void) {
