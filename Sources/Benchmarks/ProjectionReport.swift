@@ -31,7 +31,8 @@ enum ProjectionReport {
                 + "\(threads == 1 ? "" : "s") a node; \(Processors.modelName)",
             facts: [
                 ("benchmark", .text("projection")), ("preset", .text(preset)), ("processor", .text(Processors.modelName)),
-                ("threads", .integer(threads)), ("ranks_per_node", .integer(projection.ranksPerNode)), ("batch", .integer(projection.batch)), ("latency_s", .number(projection.latency)),
+                ("threads", .integer(threads)), ("ranks_per_node", .integer(projection.ranksPerNode)), ("batch", .integer(projection.batch)),
+                ("latency_s", .number(projection.latency)),
             ] + more + [("alone_s", .number(projection.alone)), ("clusters", .object(clusters))],
             rows: [BenchmarkRow(name: "one rank alone", seconds: projection.alone, work: operations, unit: .gflops)],
             notes: notes)

@@ -55,7 +55,7 @@ extension LinkRates {
     /// Share of a link's nominal rate that reaches the program: TCP over Ethernet.
     private static let payload = 0.94
 
-    /// Within a node, where it is not at hand: what 4 ranks on 2 processors (AMD EPYC) had, in seconds and bytes a second.
+    /// Within a node that is not at hand: round figures of shared memory, in seconds and bytes a second, not measured.
     private static let (latencyWithin, rateWithin) = (2e-6, 4e9)
 
     /// Of nodes that Ethernet joins.
