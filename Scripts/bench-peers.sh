@@ -18,17 +18,10 @@ source "$(dirname -- "${BASH_SOURCE[0]}")/setup.sh"
 source "$root/Scripts/peers/measure.sh"
 
 declare -A option=([threads]=$(nproc) [pool]=2 [batch]=100 [rounds]=3 [steps]=10 [warmup]=3 [forwards]=30)
-# Batches of the table of presets: those that their recipes train with, 128 and 32 frames.
-declare -A preset_batch=([deepprior]=128 [ren]=128 [dense]=32 [dtrain-hand]=32)
-presets=()
 while (($#)); do
     name=${1#--}
     if [[ $name == preset ]]; then
-        read -ra presets <<<"${2:-}"
-        ((${#presets[@]})) || fail "--preset needs names. hint: --preset \"${!preset_batch[*]}\""
-        for preset in "${presets[@]}"; do
-            [[ -v preset_batch[$preset] ]] || fail "no preset '$preset' here. hint: ${!preset_batch[*]}"
-        done
+        choose_presets "${2:-}"
         shift 2
         continue
     fi

@@ -30,12 +30,11 @@ declare -A option=([pool]=2 [batch]=100 [steps]=8 [warmup]=8 [peer-steps]=4 [rou
 # Nodes, ranks, and the links' rate.
 places=("1 2 memory" "1 4 memory" "2 2 1gbit" "2 2 10gbit" "2 2 unlimited" "4 4 1gbit" "4 4 10gbit" "4 4 unlimited")
 programs=(allreduce allreduce-bf16 sharded split auto ddp)
-# Of presets of crops: batch, and the exchanges that make sense; only two have large fully connected layers to divide.
-declare -A preset_batch=([deepprior]=128 [ren]=128 [dense]=32 [dtrain-hand]=32)
+# Of presets of crops: the exchanges that make sense; only two have large fully connected layers to divide.
 declare -A preset_programs=([deepprior]="allreduce sharded split auto ddp" [ren]="allreduce sharded split auto ddp"
     [dense]="allreduce auto ddp" [dtrain-hand]="allreduce auto ddp")
 preset_places=("1 2 memory" "1 4 memory" "2 2 1gbit" "2 2 10gbit" "4 4 1gbit" "4 4 10gbit")
-only='*' list=0 presets=()
+only='*' list=0
 while (($#)); do
     name=${1#--}
     case $1 in
@@ -45,11 +44,7 @@ while (($#)); do
         shift
         ;;
     --preset)
-        read -ra presets <<<"${2:-}"
-        ((${#presets[@]})) || fail "--preset needs names. hint: --preset \"${!preset_batch[*]}\""
-        for preset in "${presets[@]}"; do
-            [[ -v preset_batch[$preset] ]] || fail "no preset '$preset' here. hint: ${!preset_batch[*]}"
-        done
+        choose_presets "${2:-}"
         shift 2
         ;;
     --list)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds dtrain with the Swift runtime linked statically and installs it, so that it runs on nodes without Swift. What
-# it still needs there is Open MPI, OpenBLAS and spng (Debian: openmpi-bin libopenblas0 libspng0); a bundle has the last two in it.
+# Builds dtrain, which has the Swift runtime in it, and installs it, so that it runs on nodes without Swift. What it
+# still needs there is Open MPI, OpenBLAS and spng (Debian: openmpi-bin libopenblas0 libspng0); a bundle has the last two in it.
 #
 # Usage: Scripts/install.sh [PREFIX]              installs PREFIX/bin/dtrain; PREFIX is /usr/local if writable, else ~/.local
 #        Scripts/install.sh --bundle FILE.tar.gz  packs dtrain, its libraries and the job scripts; unpacked anywhere, it needs
@@ -10,16 +10,12 @@ set -euo pipefail
 source "$(dirname -- "${BASH_SOURCE[0]}")/setup.sh"
 
 usage="usage: Scripts/install.sh [PREFIX], or Scripts/install.sh --bundle FILE.tar.gz"
-static=$root/.build/static
+built=$root/.build/release/dtrain
 scratch=
 
-# The binary, in $static. It looks for libraries in ../lib first, by DT_RPATH, which holds for what these need as well;
-# DT_RUNPATH, the default, is dtrain's alone.
-build_static() {
+build() {
     set_up
-    # shellcheck disable=SC2016 # the loader's variable
-    swift build --package-path "$root" --scratch-path "$static" -c release --static-swift-stdlib --product dtrain \
-        -Xlinker -rpath -Xlinker '$ORIGIN/../lib' -Xlinker --disable-new-dtags >&2
+    swift build --package-path "$root" -c release --product dtrain >&2
 }
 
 # The libraries that dtrain needs, their paths one a line, but for those of libc, the C++ runtime and Open MPI: an Open MPI has
@@ -36,17 +32,17 @@ bundle() {
     local file=$1 place library
     [[ $file == *.tar.gz ]] || fail "'$file' does not end in .tar.gz. hint: $usage"
     [[ -d $(dirname -- "$file") && -w $(dirname -- "$file") ]] || fail "$(dirname -- "$file") cannot be written. hint: name another FILE"
-    build_static
+    build
     scratch=$(mktemp -d)
     trap 'rm -rf -- "$scratch"' EXIT
     place=$scratch/dtrain
     mkdir -p -- "$place"/{bin,lib,Cluster}
-    strip -o "$place/bin/dtrain" "$static/release/dtrain"
+    strip -o "$place/bin/dtrain" "$built"
     cp -- "$root/Cluster/dtrain-job.sh" "$place/bin/"
     while read -r library; do
         cp --dereference -- "$library" "$place/lib/${library##*/}"
         strip --strip-unneeded "$place/lib/${library##*/}"
-    done < <(own_libraries "$static/release/dtrain")
+    done < <(own_libraries "$built")
     cp -R -- "$root"/Cluster/{README.md,hostfile.example,keep-going,slurm,sge,pbs} "$place/Cluster/"
     chmod -R a+rX,go-w "$place"
     tar --create --directory "$scratch" --owner 0 --group 0 --numeric-owner --sort name dtrain | gzip -9 >"$scratch/bundle"
@@ -75,12 +71,12 @@ if ! mkdir -p -- "$prefix/bin" 2>/dev/null || [[ ! -w $prefix/bin ]]; then
 fi
 bin=$(cd -- "$prefix/bin" && pwd)
 
-build_static
+build
 
 # Written beside the target and renamed, so that a dtrain that is running keeps its own file.
 new=$(mktemp -- "$bin/.dtrain.XXXXXX")
 trap 'rm -f -- "$new"' EXIT
-strip -o "$new" "$static/release/dtrain"
+strip -o "$new" "$built"
 chmod 755 "$new"
 mv -f -- "$new" "$bin/dtrain"
 # The job scripts of Cluster/ find it beside dtrain.

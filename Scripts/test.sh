@@ -95,13 +95,15 @@ swift_tests() { "$tests" --testing-library swift-testing "$@"; }
 core_types=(Prescott Sandybridge Haswell Zen SkylakeX Cooperlake)
 # What rounds by the BLAS: fully connected layers, their networks and exchanges; and runs that must have the same bits.
 core_suites='DenseTests|NetworksTests|SplitExchangeTests|AllreduceExchangeTests|CoreTypeTests|ExactResumeTests'
+# Tests of these suites that look at bytes sent, words said or damage found, not at what is computed.
+no_numbers='countedBytesEqualTheFormula|whatMayChangeIsNamedWithItsFlag|theNetworkMayNotChange|noGradientThatIsNotFinite'
 core_tests() {
     local remark
     remark=$(OPENBLAS_CORETYPE=$1 .build/release/dtrain inspect /dev/null 2>&1 | grep OPENBLAS_CORETYPE || true)
     if [[ -n $remark ]]; then
         echo "not run: $remark"
     else
-        OPENBLAS_CORETYPE=$1 swift_tests --filter "$core_suites"
+        OPENBLAS_CORETYPE=$1 swift_tests --filter "$core_suites" --skip "$no_numbers"
     fi
 }
 

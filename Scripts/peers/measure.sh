@@ -6,6 +6,20 @@
 # shellcheck disable=SC2034
 tuned=(env MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=8589934592 MALLOC_TOP_PAD_=268435456)
 
+# Presets of crops with the batches that their recipes train with, and those of them that were chosen.
+declare -A preset_batch=([deepprior]=128 [ren]=128 [dense]=32 [dtrain-hand]=32)
+presets=()
+
+# choose_presets NAMES: those of the option --preset.
+choose_presets() {
+    local preset
+    read -ra presets <<<"$1"
+    ((${#presets[@]})) || fail "--preset needs names. hint: --preset \"${!preset_batch[*]}\""
+    for preset in "${presets[@]}"; do
+        [[ -v preset_batch[$preset] ]] || fail "no preset '$preset' here. hint: ${!preset_batch[*]}"
+    done
+}
+
 # Measurements that name the same file in MEASURE_LOCK take turns.
 # measure DIRECTORY NAME COMMAND...: runs it and keeps the JSON, its last line that starts with a brace, as NAME.json.
 measure() {

@@ -1,9 +1,8 @@
 import CMPI
-import Glibc
 
 /// Ranks with a message space of their own: an `MPI_Comm` and the calls on it, with errors that say what to do.
 ///
-/// The only file that sees MPI. MPI 3 takes counts as C `int`; whatever is longer travels in pieces. Used by the thread
+/// This file, `MPIMessages` and `MPILibrary` are all that sees MPI. MPI 3 takes counts as C `int`; whatever is longer travels in pieces. Used by the thread
 /// that started the library, which is checked.
 final class MPIGroup {
     /// How numbers are reduced.
@@ -21,7 +20,7 @@ final class MPIGroup {
     private let communicator: MPI_Comm
     private let library: MPILibrary
 
-    fileprivate init(_ communicator: MPI_Comm, library: MPILibrary, maximumCount: Int) throws(CollectiveError) {
+    init(_ communicator: MPI_Comm, library: MPILibrary, maximumCount: Int) throws(CollectiveError) {
         var rank: Int32 = 0
         var size: Int32 = 0
         try library.check("MPI_Comm_set_errhandler") { MPI_Comm_set_errhandler(communicator, dtrain_errors_return()) }
@@ -220,196 +219,4 @@ final class MPIGroup {
 
     /// Messages under way together.
     func messages() -> MPIMessages { MPIMessages(communicator, library: library, maximumCount: maximumCount) }
-}
-
-/// Messages that are under way together: `MPI_Isend`, `MPI_Irecv`. Messages of one pair of ranks and one group match in the
-/// order in which they were started.
-///
-/// Between ranks that send to each other, start sending before receiving. Over TCP, Open MPI asks leave for a long message,
-/// and both directions share a socket: a rank that grants leave first gets the other's data first, and its own question waits
-/// behind the grant, the other's grant behind the data. The directions then take turns, in twice the time.
-final class MPIMessages {
-    private let communicator: MPI_Comm
-    private let library: MPILibrary
-    private let maximumCount: Int
-    private var requests: [MPI_Request?] = []
-
-    fileprivate init(_ communicator: MPI_Comm, library: MPILibrary, maximumCount: Int) {
-        self.communicator = communicator
-        self.library = library
-        self.maximumCount = maximumCount
-    }
-
-    /// Starts to receive; `bytes` must stay until all is done.
-    func receive(_ bytes: UnsafeMutableRawBufferPointer, from source: Int) throws(CollectiveError) {
-        for piece in Pieces(of: bytes.count, limit: maximumCount) {
-            var request: MPI_Request?
-            try library.check("MPI_Irecv") {
-                MPI_Irecv(
-                    bytes.baseAddress! + piece.lowerBound, Int32(piece.count), dtrain_byte(), Int32(source), 0,
-                    communicator, &request)
-            }
-            requests.append(request)
-        }
-    }
-
-    /// Starts to send; `bytes` must stay unchanged until all is done.
-    func send(_ bytes: UnsafeRawBufferPointer, to destination: Int) throws(CollectiveError) {
-        for piece in Pieces(of: bytes.count, limit: maximumCount) {
-            var request: MPI_Request?
-            try library.check("MPI_Isend") {
-                MPI_Isend(
-                    bytes.baseAddress! + piece.lowerBound, Int32(piece.count), dtrain_byte(), Int32(destination), 0,
-                    communicator, &request)
-            }
-            requests.append(request)
-        }
-    }
-
-    /// Starts to send blocks as one message; whether there was a byte to send. They must stay unchanged until all is done.
-    func send(_ blocks: [UnsafeRawBufferPointer], to destination: Int) throws(CollectiveError) -> Bool {
-        for message in BlockMessages(blocks.map { (Int(bitPattern: $0.baseAddress), $0.count) }, limit: maximumCount) {
-            var request: MPI_Request?
-            try withType(message) { (type) throws(CollectiveError) in
-                try library.check("MPI_Isend") {
-                    MPI_Isend(dtrain_bottom(), 1, type, Int32(destination), 0, communicator, &request)
-                }
-            }
-            requests.append(request)
-        }
-        return blocks.contains { !$0.isEmpty }
-    }
-
-    /// Starts to receive what `send` of blocks sends, into blocks of the same lengths; they must stay until all is done.
-    func receive(_ blocks: [UnsafeMutableRawBufferPointer], from source: Int) throws(CollectiveError) {
-        for message in BlockMessages(blocks.map { (Int(bitPattern: $0.baseAddress), $0.count) }, limit: maximumCount) {
-            var request: MPI_Request?
-            try withType(message) { (type) throws(CollectiveError) in
-                try library.check("MPI_Irecv") {
-                    MPI_Irecv(dtrain_bottom(), 1, type, Int32(source), 0, communicator, &request)
-                }
-            }
-            requests.append(request)
-        }
-    }
-
-    /// Blocks of bytes, by their addresses, as a type (`MPI_Type_create_hindexed`); messages under way keep what they need of it.
-    private func withType(
-        _ blocks: [(address: Int, count: Int)], _ body: (MPI_Datatype) throws(CollectiveError) -> Void
-    ) throws(CollectiveError) {
-        var type: MPI_Datatype?
-        let (lengths, addresses) = (blocks.map { Int32($0.count) }, blocks.map(\.address))
-        try library.check("MPI_Type_create_hindexed") {
-            MPI_Type_create_hindexed(Int32(blocks.count), lengths, addresses, dtrain_byte(), &type)
-        }
-        try library.check("MPI_Type_commit") { MPI_Type_commit(&type) }
-        try body(type!)
-        try library.check("MPI_Type_free") { MPI_Type_free(&type) }
-    }
-
-    /// Lets the library make progress, and tells whether all messages are done (`MPI_Testall`).
-    func poll() throws(CollectiveError) -> Bool {
-        if requests.isEmpty { return true }
-        var areDone: Int32 = 0
-        try library.check("MPI_Testall") {
-            MPI_Testall(Int32(requests.count), &requests, &areDone, dtrain_statuses_ignore())
-        }
-        if areDone != 0 { requests.removeAll(keepingCapacity: true) }
-        return areDone != 0
-    }
-
-    /// Waits until all messages are done, asleep when it takes long.
-    /// - Parameter meanwhile: called each time that they are not.
-    func wait(_ meanwhile: () throws(CollectiveError) -> Void = {}) throws(CollectiveError) {
-        let patience = Patience()
-        while try !poll() {
-            try meanwhile()
-            try library.doMeanwhile()
-            patience.wait()
-        }
-    }
-
-    /// What this rank is to do while it waits.
-    func doMeanwhile() throws(CollectiveError) { try library.doMeanwhile() }
-}
-
-/// The MPI library of this process, from `MPI_Init_thread` to `MPI_Finalize`.
-final class MPILibrary {
-    private let thread = pthread_self()
-    private var rank: Int
-    private var isFinished = false
-    /// What to do while this rank waits for others.
-    var meanwhile: (() throws(CollectiveError) -> Void)?
-    private var isInMeanwhile = false
-    /// Moves along what others may wait for; never waits.
-    var mover: (() throws(CollectiveError) -> Void)?
-
-    /// Starts the library.
-    /// - Parameter rank: this process's number as the launcher tells it, for errors until MPI tells it.
-    init(rank: Int) throws(CollectiveError) {
-        self.rank = rank
-        var provided: Int32 = 0
-        try check("MPI_Init_thread") { MPI_Init_thread(nil, nil, Int32(MPI_THREAD_FUNNELED), &provided) }
-        guard provided >= Int32(MPI_THREAD_FUNNELED) else {
-            throw .unsuitableLibrary(reason: "the MPI library does not allow a process with several threads")
-        }
-    }
-
-    /// All ranks.
-    func world(maximumCount: Int) throws(CollectiveError) -> MPIGroup {
-        let world = try MPIGroup(dtrain_comm_world(), library: self, maximumCount: maximumCount)
-        rank = world.rank
-        return world
-    }
-
-    /// Calls `mover`, and `meanwhile` unless it is what waits.
-    func doMeanwhile() throws(CollectiveError) {
-        try mover?()
-        guard let meanwhile, !isInMeanwhile else { return }
-        isInMeanwhile = true
-        defer { isInMeanwhile = false }
-        try meanwhile()
-    }
-
-    /// Ends the use of the library.
-    func finish() {
-        if isFinished { return }
-        isFinished = true
-        // Nothing can be done about a failure here: the work is over, and the process is about to end.
-        _ = MPI_Finalize()
-    }
-
-    /// Ends all ranks at once.
-    func abort(exitCode: Int32) -> Never {
-        fflush(nil)
-        if !isFinished { _ = MPI_Abort(dtrain_comm_world(), exitCode) }
-        // Not exit(): libraries' destructors may wait for threads that never end.
-        _exit(exitCode)
-    }
-
-    /// Makes a call, and turns every failure code of MPI into an error that says what to do.
-    fileprivate func check(_ call: String, _ body: () -> Int32) throws(CollectiveError) {
-        precondition(!isFinished, "\(call) after finish()")
-        precondition(pthread_equal(thread, pthread_self()) != 0, "\(call) on another thread than MPI's")
-        let code = body()
-        guard code != MPI_SUCCESS else { return }
-        var errorClass: Int32 = 0
-        MPI_Error_class(code, &errorClass)
-        var text = [CChar](repeating: 0, count: Int(MPI_MAX_ERROR_STRING) + 1)
-        var length: Int32 = 0
-        MPI_Error_string(code, &text, &length)
-        let message = String(decoding: text.prefix(Int(length)).map(UInt8.init(bitPattern:)), as: UTF8.self)
-        let hint =
-            switch errorClass {
-            case MPI_ERR_TRUNCATE, MPI_ERR_COUNT:
-                "ranks disagree on a length, do all run the same program and options?"
-            case MPI_ERR_NO_MEM, MPI_ERR_NO_SPACE:
-                "memory or shared memory is short, look at `free` and `df /dev/shm`"
-            case MPI_ERR_OTHER, MPI_ERR_INTERN, MPI_ERR_UNKNOWN:
-                "another rank may have ended or a link be down, the first error printed is the likely cause"
-            default:
-                "this is a mistake in dtrain, please report it with this line"
-            }
-        throw .mpi(call: call, code: errorClass, message: message, rank: rank, hint: hint)
-    }
 }

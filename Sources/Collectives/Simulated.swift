@@ -69,10 +69,10 @@ package final class Simulated: Communicator {
         let contribution = Rendezvous.Contribution(receive: UnsafeMutableRawBufferPointer(values))
         try rendezvous.meet(rank: rank, call: "sum of floats [\(values.count)] in \(wire)", contribution) { all in
             let buffers = all.map { $0.receive.assumingMemoryBound(to: Float.self) }
-            for index in values.indices {
-                let sum = map.sum(buffers.map { $0[index] }, wire: wire, isJoined: true)
-                for buffer in buffers { buffer[index] = sum }
-            }
+            // An empty buffer has no address.
+            guard !values.isEmpty else { return }
+            let sums = map.sums(buffers.map { UnsafePointer($0.baseAddress!) }, count: values.count, wire: wire, isJoined: true)
+            for buffer in buffers { _ = buffer.update(fromContentsOf: sums) }
         }
         traffic += map.sum(bytes: values.count * wire.stride, rank: rank)
     }
@@ -84,16 +84,14 @@ package final class Simulated: Communicator {
             rendezvous.post([UInt8](UnsafeRawBufferPointer(values)), from: rank, to: destination, exchange: exchangesStarted)
         }
         traffic += map.sum(bytes: values.count * wire.stride, rank: rank)
-        let map = map
+        let (map, size) = (map, size)
         let contributions = UnsafeMutableBufferPointer<Float>.allocate(capacity: values.count * size)
         return SimulatedExchange(
             rank: rank, number: exchangesStarted, into: UnsafeMutableRawBufferPointer(contributions),
             counts: Array(repeating: values.count * 4, count: size), rendezvous: rendezvous
         ) {
-            for index in values.indices {
-                let terms = stride(from: index, to: contributions.count, by: values.count).map { contributions[$0] }
-                values[index] = map.sum(terms, wire: wire, isJoined: true)
-            }
+            let inputs = (0..<size).map { UnsafePointer(contributions.baseAddress! + $0 * values.count) }
+            _ = values.update(fromContentsOf: map.sums(inputs, count: values.count, wire: wire, isJoined: true))
             contributions.deallocate()
         }
     }
@@ -148,12 +146,11 @@ package final class Simulated: Communicator {
         let contribution = Rendezvous.Contribution(
             send: UnsafeRawBufferPointer(values), receive: UnsafeMutableRawBufferPointer(sums))
         try rendezvous.meet(rank: rank, call: "reduceScatterSum \(counts) in \(wire)", contribution) { all in
-            let inputs = all.map { $0.send.assumingMemoryBound(to: Float.self) }
+            guard !values.isEmpty else { return }
+            let inputs = all.map { $0.send.assumingMemoryBound(to: Float.self).baseAddress! }
             for (owner, offset) in counts.offsets().enumerated() {
-                let sums = all[owner].receive.assumingMemoryBound(to: Float.self)
-                for index in 0..<counts[owner] {
-                    sums[index] = map.sum(inputs.map { $0[offset + index] }, wire: wire, isJoined: false)
-                }
+                let sums = map.sums(inputs.map { UnsafePointer($0 + offset) }, count: counts[owner], wire: wire, isJoined: false)
+                _ = all[owner].receive.assumingMemoryBound(to: Float.self).update(fromContentsOf: sums)
             }
         }
         traffic += map.reduceScatter(parts: counts.map { $0 * wire.stride }, rank: rank)
@@ -173,9 +170,8 @@ package final class Simulated: Communicator {
             for destination in all {
                 let whole = destination.receive.assumingMemoryBound(to: Float.self)
                 for (source, offset) in zip(all, counts.offsets()) {
-                    for (index, value) in source.send.assumingMemoryBound(to: Float.self).enumerated() {
-                        whole[offset + index] = wire.rounded(value)
-                    }
+                    let part = source.send.assumingMemoryBound(to: Float.self)
+                    for index in part.indices { whole[offset + index] = wire.rounded(part[index]) }
                 }
             }
         }

@@ -43,18 +43,35 @@ final class SimulatedExchange: PendingExchange {
 }
 
 extension NodeMap {
-    /// The sum over all ranks of one value each, rounded where the ranks of real nodes round.
-    /// - Parameter isJoined: whether the sum itself travels to the other ranks.
-    func sum(_ terms: [Float], wire: WireFormat, isJoined: Bool) -> Float {
+    /// The sums over all ranks, element by element, rounded where the ranks of real nodes round.
+    /// - Parameters:
+    ///   - inputs: of each rank, `count` values.
+    ///   - isJoined: whether the sums themselves travel to the other ranks.
+    func sums(_ inputs: [UnsafePointer<Float>], count: Int, wire: WireFormat, isJoined: Bool) -> [Float] {
         // Ranks in order within a node, then nodes in order; on nodes of different sizes parts are not summed in two levels.
-        let groups = isUniform || isJoined ? nodes : [Array(terms.indices)]
-        let sums = groups.map { ranks in ranks.dropFirst().reduce(wire.rounded(terms[ranks[0]])) { $0 + wire.rounded(terms[$1]) } }
-        let total = sums.count == 1 ? sums[0] : sums.dropFirst().reduce(wire.rounded(sums[0])) { $0 + wire.rounded($1) }
-        return isJoined ? wire.rounded(total) : total
+        let groups = isUniform || isJoined ? nodes : [Array(inputs.indices)]
+        let ofGroups = groups.map { ranks in
+            var sums = [Float](repeating: 0, count: count)
+            for rank in ranks { wire.add(inputs[rank], to: &sums, isFirst: rank == ranks[0]) }
+            return sums
+        }
+        var totals = ofGroups[0]
+        if groups.count > 1 {
+            for (group, sums) in ofGroups.enumerated() { wire.add(sums, to: &totals, isFirst: group == 0) }
+        }
+        return isJoined ? totals.map(wire.rounded) : totals
     }
 }
 
 extension WireFormat {
     /// The value as the other side gets it.
     func rounded(_ value: Float) -> Float { self == .fp32 ? value : BFloat16.value(BFloat16.bits(value)) }
+
+    /// Adds to the sums what the other side gets of the values; the first are the sums so far.
+    fileprivate func add(_ values: UnsafePointer<Float>, to sums: inout [Float], isFirst: Bool) {
+        for index in sums.indices {
+            let value = rounded(values[index])
+            sums[index] = isFirst ? value : sums[index] + value
+        }
+    }
 }

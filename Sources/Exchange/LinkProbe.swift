@@ -6,17 +6,21 @@ package struct LinkProbe {
     private let communicator: any Communicator
     private let wire: WireFormat
     private let place: NodePlace
+    /// Floats of the larger messages.
+    private let large: Int
 
-    /// - Parameter wire: how the buckets of gradients will travel.
-    package init(communicator: any Communicator, wire: WireFormat = .fp32) {
+    /// - Parameters:
+    ///   - wire: how the buckets of gradients will travel.
+    ///   - largest: floats of all gradients: no bucket is larger.
+    package init(communicator: any Communicator, wire: WireFormat = .fp32, largest: Int = .max) {
         self.communicator = communicator
         self.wire = wire
+        large = max(Self.small, min(largest, BucketCut.standardCount))
         place = communicator.place
     }
 
     /// Floats of the first messages; where they are fast, larger ones follow, as large as a bucket.
     private static let small = 1 << 18
-    private static let large = BucketCut.standardCount
     /// How often the larger ones are sent, at the most, while that takes no longer than this, seconds; the median counts.
     private static let repeats = 5
     private static let enough = 0.5
@@ -39,24 +43,26 @@ package struct LinkProbe {
         let between = Ring(
             to: peer((place.node + 1) % nodes, place.localRank), from: peer((place.node + nodes - 1) % nodes, place.localRank))
         let ranksOfNode = (communicator.size + nodes - 1) / nodes
+        // Once for all messages: to touch new memory takes longer than to send it within a node.
+        let arena = try Arena(capacity: 2 * Arena.bytes(Float.self, count: large))
+        let (own, whole) = (arena.carve(Float.self, count: large), arena.carve(Float.self, count: large))
+        for buffer in [own, whole] { buffer.initialize(repeating: 0) }
+        func shift(_ count: Int, _ ring: Ring) throws -> Double { try self.shift(count, ring, from: own, to: whole) }
         var rates = LinkRates(
             latencyBetween: 0, latencyWithin: 0, bandwidthBetween: .infinity, bandwidthWithin: .infinity, sumWithin: .infinity)
         if ranksOfNode > 1 {
-            rates.latencyWithin = try latency(within)
+            rates.latencyWithin = try latency { try shift(1, within) }
             let (count, seconds) = try timed { try shift($0, within) }
             rates.bandwidthWithin = Double(count * 4) / seconds
         }
         if nodes > 1 {
-            rates.latencyBetween = try latency(between)
+            rates.latencyBetween = try latency { try shift(1, between) }
             let (count, seconds) = try timed { try shift($0, between) }
             // All ranks of a node send over its link at once.
             rates.bandwidthBetween = Double(count * 4 * ranksOfNode) / seconds
         }
         // As buckets lie, where memory is shared, and as weights lie.
-        let shared = try communicator.sharedBuffer(count: Self.large)
-        let arena = try Arena(capacity: 2 * Arena.bytes(Float.self, count: Self.large))
-        let (own, whole) = (arena.carve(Float.self, count: Self.large), arena.carve(Float.self, count: Self.large))
-        for buffer in [own, whole] { buffer.initialize(repeating: 0) }
+        let shared = try communicator.sharedBuffer(count: large)
         let bucket = shared ?? own
         func rate(_ body: (Int) throws -> Double) throws -> (bytes: Double, seconds: Double) {
             let (count, seconds) = try timed(body)
@@ -87,34 +93,33 @@ package struct LinkProbe {
     }
 
     /// Seconds of one small message; to the other ranks nothing is sent.
-    private func latency(_ ring: Ring) throws -> Double {
-        let times = try (0..<5).map { _ in try shift(1, ring) }
-        return times.min()!
+    private func latency(_ message: () throws -> Double) throws -> Double {
+        try (0..<Self.repeats).map { _ in try message() }.min()!
     }
 
     /// Runs `body` with more and more floats, until it takes long enough to be measured; the slowest rank's time counts.
     private func timed(_ body: (Int) throws -> Double) throws -> (count: Int, seconds: Double) {
         _ = try body(Self.small)
         let seconds = try body(Self.small)
-        guard seconds < Self.patience else { return (Self.small, seconds) }
-        _ = try body(Self.large)
-        var times = [try body(Self.large)]
-        while times.count < Self.repeats && times[0] * Double(times.count) < Self.enough { times.append(try body(Self.large)) }
-        return (Self.large, times.sorted()[times.count / 2])
+        guard seconds < Self.patience, large > Self.small else { return (Self.small, seconds) }
+        _ = try body(large)
+        var times = [try body(large)]
+        while times.count < Self.repeats && times[0] * Double(times.count) < Self.enough { times.append(try body(large)) }
+        return (large, times.sorted()[times.count / 2])
     }
 
     /// Every rank sends `count` floats along a ring; the slowest rank's seconds.
-    private func shift(_ count: Int, _ ring: Ring) throws -> Double {
+    private func shift(
+        _ count: Int, _ ring: Ring, from sent: UnsafeMutableBufferPointer<Float>, to received: UnsafeMutableBufferPointer<Float>
+    ) throws -> Double {
         func counts(_ peer: Int?) -> [Int] { (0..<communicator.size).map { $0 == peer ? count : 0 } }
-        let values = [Float](repeating: 1, count: ring.to == nil ? 0 : count)
-        var received = [Float](repeating: 0, count: ring.from == nil ? 0 : count)
+        func part(_ buffer: UnsafeMutableBufferPointer<Float>, _ peer: Int?) -> UnsafeMutableBufferPointer<Float> {
+            UnsafeMutableBufferPointer(rebasing: buffer[..<(peer == nil ? 0 : count)])
+        }
         return try slowest {
-            try values.withUnsafeBufferPointer { values in
-                try received.withUnsafeMutableBufferPointer { received in
-                    try communicator.alltoall(
-                        values, sendCounts: counts(ring.to), into: received, receiveCounts: counts(ring.from))
-                }
-            }
+            try communicator.alltoall(
+                UnsafeBufferPointer(part(sent, ring.to)), sendCounts: counts(ring.to), into: part(received, ring.from),
+                receiveCounts: counts(ring.from))
         }
     }
 

@@ -50,7 +50,9 @@ struct ExchangeAdvice {
         var values = [own.sample, own.forward, own.update, -Double(placement.threads)]
         try values.withUnsafeMutableBufferPointer { try communicator.maximum($0) }
         let shape = RankShape(ranks: communicator.size, nodes: communicator.place.nodes, threads: Int(-values[3]))
-        let links = try LinkProbe(communicator: communicator, wire: configuration.wire).measure()
+        let links = try LinkProbe(
+            communicator: communicator, wire: configuration.wire, largest: setting.network.table.count
+        ).measure()
         let model = StoredCostModel(
             network: setting.network, batch: configuration.batchSize, wireShare: Double(configuration.wire.stride) / 4,
             rates: StoredRates(sample: values[0], forward: values[1], update: values[2]),
@@ -138,7 +140,9 @@ struct ExchangeAdvice {
             network: network, batch: configuration.batchSize,
             shape: RankShape(ranks: communicator.size, nodes: communicator.place.nodes, threads: Int(-values[7])),
             wireShare: Double(configuration.wire.stride) / 4,
-            links: try LinkProbe(communicator: communicator, wire: configuration.wire).measure(), rates: rates,
+            links: try LinkProbe(
+                communicator: communicator, wire: configuration.wire, largest: network.table.count
+            ).measure(), rates: rates,
             activeShare: values[6])
     }
 
