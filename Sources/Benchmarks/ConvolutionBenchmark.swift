@@ -1,6 +1,7 @@
 import Kernels
 import Layers
 package import Networks
+import System
 import Telemetry
 import Tensors
 

@@ -1,5 +1,7 @@
 package import Collectives
 import Exchange
+import Planning
+import System
 import Telemetry
 import Tensors
 

@@ -1,7 +1,7 @@
 import Glibc
 import HandData
+import System
 import Telemetry
-import Tensors
 
 /// Times the ways a frame reaches the network.
 package struct LoaderBenchmark {

@@ -1,6 +1,6 @@
 import Glibc
+import System
 package import Telemetry
-import Tensors
 
 /// Durations of repeats of one thing, seconds.
 package struct Measurement: Sendable {

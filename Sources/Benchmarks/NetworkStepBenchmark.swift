@@ -4,6 +4,7 @@ import Kernels
 import Layers
 package import Networks
 package import Optimizers
+import System
 import Telemetry
 import Tensors
 
@@ -39,19 +40,14 @@ package struct NetworkStepBenchmark {
         let started = Stopwatch.now
         let allowed = Processors.allowed()
         let team = try WorkerTeam(count: threads, processors: threads == allowed.count ? allowed : [])
-        let setting = Network.Setting(maximumSamples: batch)
-        let (table, pixels) = (network.table, network.input.count)
-        let plan = StoredPlan(table: table, sharded: false, division: .none, accumulates: false, rank: 0, ranks: 1)
-        let arena = try Arena(
-            capacity: Network.bytes(network, setting, threads: threads) + optimizer.bytes(holding: HeldRanges(all: table))
-                + plan.bytes + Arena.bytes(Float.self, count: batch * pixels))
-        arena.touch(team: team)
-        let net = Network(network, setting, team: team, communicator: Solo(), arena: arena)
-        let updater = optimizer.make(weights: net.parameters, table: table, arena: arena)
-        let exchange = try StoredExchange(
-            plan, gradients: net.gradients.baseAddress!, optimizer: updater, weights: net.parameters, communicator: Solo(),
-            team: team, wire: .fp32, arena: arena)
-        let input = arena.carve(Float.self, count: batch * pixels)
+        let pixels = batch * network.input.count
+        let replica = try Replica(
+            alone: ExchangePlan.Setting(
+                network: network, window: nil, policy: .stored, optimizer: optimizer, wire: .fp32, shard: batch),
+            team: team, room: Arena.bytes(Float.self, count: pixels))
+        guard let exchange = replica.exchange as? StoredExchange else { preconditionFailure("the policy is stored") }
+        let (net, updater) = (replica.network, replica.optimizer)
+        let input = replica.arena.carve(Float.self, count: pixels)
         var random = CounterRandom(seed: 1, stream: 1).generator()
         for index in input.indices { input[index] = 2 * random.uniform() - 1 }
         let labels = (0..<batch * NetworkDescription.outputs).map { _ in random.uniform() - 0.5 }

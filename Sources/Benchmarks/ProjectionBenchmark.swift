@@ -1,6 +1,7 @@
 import Exchange
 import Kernels
 package import Networks
+import Planning
 import Telemetry
 import Tensors
 

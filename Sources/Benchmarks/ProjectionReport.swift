@@ -1,7 +1,8 @@
 import Exchange
 import Kernels
+import Planning
+import System
 import Telemetry
-import Tensors
 
 /// The table of a projection.
 enum ProjectionReport {

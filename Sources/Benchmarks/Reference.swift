@@ -1,4 +1,5 @@
 import Kernels
+import System
 package import Tensors
 
 /// What the hardware gives: the rates that everything else is held against.

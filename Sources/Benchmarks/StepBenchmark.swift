@@ -5,6 +5,7 @@ package import Kernels
 import Layers
 package import Networks
 import Optimizers
+import System
 import Telemetry
 import Tensors
 
@@ -39,18 +40,10 @@ package struct StepBenchmark {
         let team = try WorkerTeam(count: threads, processors: threads == allowed.count ? allowed : [])
         var window = network
         window.kernels = kernels
-        let (table, description) = (network.table, window.description)
-        var setting = Network.Setting(maximumSamples: batch)
-        setting.storesGradients = false
         let inputs = try BenchmarkBatches(network: network, batch: batch, team: team)
-        let arena = try Arena(
-            capacity: Network.bytes(description, setting, threads: threads) + Adam.bytes(for: table)
-                + SoloExchange.bytes(table: table, threads: threads))
-        arena.touch(team: team)
-        let net = Network(description, setting, team: team, communicator: Solo(), arena: arena)
-        let adam = Adam(configuration: Adam.Configuration(), weights: net.parameters, table: table, arena: arena)
-        let exchange = SoloExchange(adam: adam, table: table, threads: threads, arena: arena)
-        description.initialize(net.parameters, seed: 1, team: team, meanOutput: inputs.meanLabel)
+        let replica = try Replica(alone: ExchangePlan.Setting(window: window, wire: .fp32, shard: batch), team: team)
+        let (net, optimizer) = (replica.network, replica.optimizer)
+        window.description.initialize(net.parameters, seed: 1, team: team, meanOutput: inputs.meanLabel)
         let ready = Stopwatch.now - started
         let memory = Machine.peakMemory
         let reference = try HardwareReference(team: team)
@@ -59,14 +52,15 @@ package struct StepBenchmark {
             let (input, labels) = inputs.batch(number)
             try net.forward(input: input, samples: batch)
             try net.beginBackward(labels: labels, scale: 1 / Float(batch * network.outputs))
-            adam.beginStep()
-            try net.finishBackward(sink: exchange)
+            optimizer.beginStep()
+            try net.finishBackward(sink: replica.exchange)
         }
         for number in 0..<Self.warmUp { try step(number) }
         net.resetTimes()
         let steps = try MeasuredSteps(repeats: repeats, reference: reference, step: step)
         // Last, as it changes the moments.
-        let memoryRate = reference.memoryRate(adam.firstMoments, adam.secondMoments, count: table.count)
+        let moments = optimizer.memory.states
+        let memoryRate = reference.memoryRate(moments[0], moments[1], count: network.table.count)
         return report(
             steps.measurement, times: net.partTimes, rate: steps.rate, memoryRate: memoryRate, faults: steps.faults,
             ready: ready, memory: memory)

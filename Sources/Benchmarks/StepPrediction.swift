@@ -1,6 +1,7 @@
 import Exchange
 package import Networks
 package import Optimizers
+import Planning
 import Tensors
 
 /// Predicts a step from this machine's rates, measured in a second or two: alone, and on clusters of such machines.

@@ -1,6 +1,7 @@
 import Exchange
 package import Networks
 package import Optimizers
+import Planning
 import Telemetry
 import Tensors
 

@@ -1,4 +1,5 @@
 import Glibc
+import System
 import Tensors
 
 /// Directory operations with errors in words. None follows a symbolic link out of the tree it was given.

@@ -1,4 +1,5 @@
 import Glibc
+import System
 
 /// Who holds a run directory: what stands in its `lock` file, as three lines `host NAME`, `pid N`, `start N`, and a fourth
 /// `saving STEP` when the run was asked to stop, and will be gone soon.
@@ -47,7 +48,7 @@ package struct LockRecord: Equatable, Sendable, CustomStringConvertible {
 
     /// Whether the process is known to be gone: it ran on this host, and no process of this number and start time is here.
     package var isStale: Bool {
-        host == Self.hostName() && Self.startTime(of: pid) != start
+        host == hostName() && Self.startTime(of: pid) != start
     }
 
     /// Field 22 of `/proc/<pid>/stat` (proc(5)); nil when there is no such process, or it is a zombie.
@@ -61,12 +62,5 @@ package struct LockRecord: Equatable, Sendable, CustomStringConvertible {
         let fields = String(decoding: bytes[(nameEnd + 1)..<count], as: UTF8.self).split(separator: " ")
         guard fields.count > 19, fields[0] != "Z", fields[0] != "X" else { return nil }
         return UInt64(fields[19])
-    }
-
-    /// `gethostname(2)`.
-    private static func hostName() -> String {
-        var bytes = [CChar](repeating: 0, count: 257)
-        guard gethostname(&bytes, 256) == 0 else { return "unknown" }
-        return String(decoding: bytes.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
     }
 }

@@ -1,5 +1,5 @@
 import Glibc
-import Tensors
+import System
 
 /// The owner of a file descriptor. Closed at the end of its life; whoever wrote calls `synchronize()` first, so that
 /// nothing is left for `close(2)` to report.

@@ -1,4 +1,4 @@
-import Tensors
+import System
 
 extension Communicator {
     /// What this rank's clock shows beyond rank 0's, s; all ranks call.

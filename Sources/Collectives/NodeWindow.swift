@@ -1,7 +1,7 @@
 import CLinux
 import Glibc
 import Synchronization
-import Tensors
+import System
 
 /// Where the ranks of a node meet in memory: for each rank counters that it alone raises, and a stage that it alone writes.
 ///

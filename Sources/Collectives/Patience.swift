@@ -1,5 +1,5 @@
 import Glibc
-import Tensors
+import System
 
 /// How a rank waits for the others without keeping a core from them: it yields for a moment, then sleeps, longer the longer
 /// it has waited.

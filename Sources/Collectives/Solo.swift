@@ -1,4 +1,5 @@
 import Glibc
+import System
 
 /// One rank that is alone: no MPI call, no daemon, no copy that is not needed.
 package final class Solo: Communicator {
@@ -72,12 +73,4 @@ package final class Solo: Communicator {
     package func barrier() {}
     package func finish() {}
     package func abort(exitCode: Int32) -> Never { _exit(exitCode) }
-}
-
-/// This machine's name, by gethostname(2).
-package func hostName() -> String {
-    var name = [CChar](repeating: 0, count: 256)
-    // A name too long for the buffer is cut; the last byte stays 0.
-    guard gethostname(&name, name.count - 1) == 0 else { return "localhost" }
-    return String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
 }

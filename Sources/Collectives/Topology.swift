@@ -1,3 +1,5 @@
+import System
+
 /// Where all ranks run, found once at the start.
 struct Topology {
     let map: NodeMap

@@ -1,7 +1,7 @@
 import Collectives
 import Layers
 import Networks
-import Tensors
+package import Tensors
 
 /// The tiles that are exchanged at once: consecutive rows of one parameter, and their gradients.
 struct Bucket {
@@ -15,12 +15,14 @@ struct Bucket {
 }
 
 /// How parameters are cut into buckets: static, so that no rank ever negotiates what comes next.
-struct BucketCut {
+package struct BucketCut: Sendable {
     /// Floats of a bucket: 32 MiB. Larger ones gained nothing, smaller ones pay latency more often.
-    static let standardCount = 8 << 20
+    package static let standardCount = 8 << 20
 
     /// Floats of a bucket, but at least one granule of rows.
     let count: Int
+
+    package init(count: Int) { self.count = count }
 
     /// As many rows as fit, in whole granules.
     func rowsOfBucket(_ parameter: Parameter) -> Int {
@@ -28,7 +30,7 @@ struct BucketCut {
         return max(granule, count / parameter.rowLength / granule * granule)
     }
 
-    func buckets(of parameter: Parameter) -> [Range<Int>] {
+    package func buckets(of parameter: Parameter) -> [Range<Int>] {
         let rows = rowsOfBucket(parameter)
         return stride(from: 0, to: parameter.shape[0], by: rows).map { $0..<min($0 + rows, parameter.shape[0]) }
     }

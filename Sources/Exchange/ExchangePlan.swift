@@ -19,6 +19,13 @@ package struct ExchangePlan: Sendable {
         package var accumulate: Int
         /// Samples of a rank's largest pass.
         package var shard: Int
+        /// Under `split`, of a network whose gradients are stored: the weights that are divided; nil: all that can be.
+        package var divided: Set<String>?
+
+        /// The weights that `split` divides.
+        package var divisible: [LayerParameterDeclaration] {
+            network.divisible.filter { divided?.contains($0.name) ?? true }
+        }
 
         package init(
             network: NetworkDescription, window: WindowNetwork?, policy: UpdatePolicy, optimizer: OptimizerConfiguration,
@@ -77,7 +84,7 @@ package struct ExchangePlan: Sendable {
         let isSplit = ranks > 1 && kind == .split
         let isStored = setting.policy == .stored
         layout = isSplit && !isStored ? SplitLayout(blocks: setting.window!.windowBlocks, ranks: ranks) : nil
-        division = layout?.division ?? (isSplit ? setting.network.division(ranks: ranks) : .none)
+        division = layout?.division ?? (isSplit ? setting.network.division(ranks: ranks, of: setting.divisible) : .none)
         let isSharded = ranks > 1 && kind == .sharded
         table = setting.network.table(division: division, rank: rank, sharded: isStored && isSharded)
         stored =
@@ -148,7 +155,7 @@ package struct ExchangePlan: Sendable {
             return SplitExchange.packingRoom(layout: layout, outputs: window.hidden, maximumSamples: setting.shard)
         }
         // One layer after the other: x of the own samples to those that hold its columns, and there of all samples.
-        let widths = setting.network.divisible.map { declared in
+        let widths = setting.divisible.map { declared in
             let held = division.rows[declared.name]!.map { $0.reduce(0) { $0 + $1.count } }.max() ?? 0
             return max(declared.shape[0], ranks * held)
         }

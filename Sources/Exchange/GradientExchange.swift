@@ -2,7 +2,7 @@ import Collectives
 import Kernels
 package import Layers
 import Networks
-import Tensors
+import System
 
 /// What an exchange cost since it was last reset.
 package struct ExchangeCost: Sendable, Equatable {
@@ -55,7 +55,7 @@ package enum ExchangeKind: String, Sendable, CaseIterable, Codable {
     package func problem(_ setting: ExchangePlan.Setting, ranks: Int) -> String? {
         guard self == .split, ranks > 1 else { return nil }
         if setting.policy == .stored {
-            guard let smallest = setting.network.divisible.map({ NetworkDescription.divisionBlocks(inputs: $0.shape[0]) }).min() else {
+            guard let smallest = setting.divisible.map({ NetworkDescription.divisionBlocks(inputs: $0.shape[0]) }).min() else {
                 return "--exchange split divides fully connected layers of at least \(LayerParameterDeclaration.largeCount) weights, and "
                     + "this network has none that is updated after the backward pass; hint: --exchange allreduce"
             }

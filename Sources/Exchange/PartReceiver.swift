@@ -1,4 +1,5 @@
 package import Collectives
+import System
 import Tensors
 
 /// Rank 0's half of `PartMessages`: the thread that sends and receives calls `begin`, `poll` and `end`; another one takes the

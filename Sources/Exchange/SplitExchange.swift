@@ -3,6 +3,7 @@ package import Kernels
 package import Layers
 import Networks
 package import Optimizers
+import System
 package import Tensors
 
 /// The large layer divided by its input rows: each rank holds the weights and moments of some blocks of windows, for the whole

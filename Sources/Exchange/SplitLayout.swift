@@ -10,7 +10,7 @@ import Tensors
 package struct SplitLayout: Sendable {
     /// Parts in which activations travel, so that one can travel while another is computed: up to 4. Of many ranks each has little
     /// to send to each other, and takes longer for a message than for what is in it: fewer parts.
-    static func pieces(fewestBlocks: Int, ranks: Int) -> Int { max(1, min(4, 64 / ranks, fewestBlocks)) }
+    package static func pieces(fewestBlocks: Int, ranks: Int) -> Int { max(1, min(4, 64 / ranks, fewestBlocks)) }
 
     package let blocks: WindowBlocks
     /// Rows of windows.

@@ -3,6 +3,7 @@ import Kernels
 import Layers
 import Networks
 package import Optimizers
+import System
 package import Tensors
 
 /// All gradients held at once: summed over the ranks bucket by bucket while the backward pass goes on, then one norm, which is

@@ -3,6 +3,7 @@ import Collectives
 package import HandData
 import Layers
 import Networks
+import System
 import Tensors
 package import Training
 

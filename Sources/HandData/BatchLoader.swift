@@ -1,5 +1,5 @@
 import Glibc
-import Tensors
+import System
 
 /// What happens when a sample cannot be read.
 package enum BadSamplePolicy: String, CaseIterable, Sendable, Codable {
@@ -144,7 +144,7 @@ private final class LoaderState: @unchecked Sendable {
     // MARK: The caller's side
 
     func next() throws(BadSample) -> Batch? {
-        let began = monotonicSeconds()
+        let began = Stopwatch.now
         monitor.lock()
         defer { monitor.unlock() }
         precondition(!isStopped, "a stopped loader has no next batch")
@@ -154,7 +154,7 @@ private final class LoaderState: @unchecked Sendable {
         monitor.broadcast()
         let slot = slot(of: wanted)
         while slot.step != wanted || slot.finished < slot.total { monitor.wait() }
-        let waited = monotonicSeconds() - began
+        let waited = Stopwatch.now - began
 
         slot.failures.sort { $0.row < $1.row }
         var unseen: [BadSample] = []
@@ -305,11 +305,4 @@ private final class LoaderState: @unchecked Sendable {
     }
 
     private func slot(of step: UInt64) -> BatchSlot { slots[Int(step % UInt64(slots.count))] }
-}
-
-/// Seconds of CLOCK_MONOTONIC.
-private func monotonicSeconds() -> Double {
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
 }

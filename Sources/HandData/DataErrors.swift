@@ -1,5 +1,5 @@
 import Glibc
-import Tensors
+import System
 
 /// What is wrong with a data set or a file as a whole, in one line that says what, where and what to do.
 package struct DataError: Error, CustomStringConvertible, Equatable {

@@ -1,5 +1,5 @@
 import Glibc
-import Tensors
+import System
 
 /// Why a file could not be read, without its path: the caller knows the place that a message should name.
 struct FileFailure: Error, Equatable {

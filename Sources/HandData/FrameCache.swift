@@ -1,5 +1,5 @@
 import Glibc
-import Tensors
+import System
 
 /// Decoded frames in memory, losslessly, shared by the loader's threads: a frame found here costs no disk and no
 /// decoding.

@@ -1,5 +1,5 @@
 import Glibc
-import Tensors
+import System
 
 /// The samples of one part (training or held-out) of an ICVL data set on disk.
 package struct ICVLFrames: FrameSource {

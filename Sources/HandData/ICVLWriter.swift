@@ -1,5 +1,5 @@
 import Glibc
-import Tensors
+import System
 
 /// Writes samples as a data set in ICVL's layout, which the reader reads back.
 ///

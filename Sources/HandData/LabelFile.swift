@@ -1,5 +1,5 @@
 import Glibc
-import Tensors
+import System
 
 /// Reader of ICVL label files: `path u1 v1 d1 ... u16 v16 d16` a line.
 ///

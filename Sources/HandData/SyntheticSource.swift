@@ -1,4 +1,4 @@
-import Tensors
+import System
 
 /// Synthetic hands as a source of samples: frames are rendered when they are read.
 package struct SyntheticSource: FrameSource {

@@ -1,4 +1,4 @@
-import Tensors
+import System
 
 /// Which routines compute the large layer's products.
 package enum DenseKernels: String, Sendable, Codable, CaseIterable {

@@ -1,5 +1,6 @@
 package import Collectives
 import Kernels
+import System
 package import Tensors
 
 /// What is the same for all layers in one forward pass and the backward pass after it.

@@ -1,3 +1,4 @@
+import System
 import Tensors
 
 /// Layers one after the other, as they run.

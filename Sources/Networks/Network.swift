@@ -1,6 +1,7 @@
 package import Collectives
 import Kernels
 package import Layers
+import System
 package import Tensors
 
 /// One rank's network at work: parameters, activations, forward and backward over memory carved once.

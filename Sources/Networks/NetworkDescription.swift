@@ -111,11 +111,17 @@ package struct NetworkDescription: Sendable {
         declarations.filter { $0.isDivisible && $0.count >= LayerParameterDeclaration.largeCount }
     }
 
-    /// All divisible weights, each rank with its contiguous part of the rows.
-    package func division(ranks: Int) -> Division {
+    /// Those of them that have a block of inputs for each of so many ranks.
+    package func divisible(ranks: Int) -> [LayerParameterDeclaration] {
+        divisible.filter { Self.divisionBlocks(inputs: $0.shape[0]) >= ranks }
+    }
+
+    /// Divisible weights, each rank with its contiguous part of the rows.
+    /// - Parameter weights: some of `divisible`; nil: all.
+    package func division(ranks: Int, of weights: [LayerParameterDeclaration]? = nil) -> Division {
         Division(
             rows: Dictionary(
-                uniqueKeysWithValues: divisible.map { declared in
+                uniqueKeysWithValues: (weights ?? divisible).map { declared in
                     (declared.name, (0..<ranks).map { [Self.rows(of: $0, ranks, total: declared.shape[0])] })
                 }))
     }

@@ -1,5 +1,6 @@
 import Checkpoints
 import HandData
+import System
 import Tensors
 import Training
 

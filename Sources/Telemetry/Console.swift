@@ -1,4 +1,4 @@
-import Tensors
+import System
 
 /// What rank 0 says: plain lines, and on a terminal one line that is rewritten as a step's progress. Never waits for who reads.
 package final class Console {

@@ -1,6 +1,6 @@
 import Glibc
 import Synchronization
-import Tensors
+import System
 
 /// Writes text to a descriptor from a thread of its own, so that a reader who pauses (Ctrl-S, `| less`, a full pipe) never
 /// stops who speaks.

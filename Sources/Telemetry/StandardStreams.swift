@@ -1,5 +1,5 @@
 import Glibc
-import Tensors
+import System
 
 /// The descriptors 0, 1 and 2.
 package enum StandardStreams {

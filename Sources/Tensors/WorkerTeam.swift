@@ -1,6 +1,7 @@
 import CLinux
 import Glibc
 import Synchronization
+package import System
 
 /// A fixed team of threads that compute together: the caller is thread 0, `count - 1` others wait for work.
 ///

@@ -1,6 +1,7 @@
 import Checkpoints
 import Collectives
 import Exchange
+import System
 import Tensors
 
 /// Checkpoints of tensors that lie on several ranks, beside training: each rank copies its own part, and the copies travel to

@@ -2,6 +2,7 @@ import Checkpoints
 import Collectives
 import Exchange
 import Glibc
+import System
 import Tensors
 
 /// Where the values of a checkpoint come from as it is written.

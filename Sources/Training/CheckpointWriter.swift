@@ -1,4 +1,5 @@
 import Glibc
+import System
 import Tensors
 
 /// A thread that writes one checkpoint at a time while the caller goes on; it ends with its owner.

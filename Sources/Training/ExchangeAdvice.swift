@@ -2,7 +2,9 @@ import Collectives
 import Exchange
 import HandData
 import Kernels
+import Layers
 import Networks
+import Planning
 import Telemetry
 import Tensors
 
@@ -10,6 +12,8 @@ import Tensors
 struct ExchangeAdvice {
     /// The exchange to run.
     let kind: ExchangeKind
+    /// Where it was chosen here, and is `split`: the weights that are divided; nil: all that can be.
+    let divided: Set<String>?
     /// What the user should read.
     let lines: [String]
     /// Of the exchanges that are possible here, fastest first; none on a single rank.
@@ -57,8 +61,12 @@ struct ExchangeAdvice {
             network: setting.network, batch: configuration.batchSize, wireShare: Double(configuration.wire.stride) / 4,
             rates: StoredRates(sample: values[0], forward: values[1], update: values[2]),
             travel: TravelTimes(shape: shape, links: links))
-        return model.predictions(
-            ExchangeKind.allCases.filter { $0 != .auto && $0.problem(setting, ranks: communicator.size) == nil })
+        // Asked for by name, `split` divides all that can be divided.
+        let isChosen = configuration.exchange == .auto
+        var setting = setting
+        if isChosen { setting.divided = Set(setting.network.divisible(ranks: communicator.size).map(\.name)) }
+        let kinds = ExchangeKind.allCases.filter { $0 != .auto && $0.problem(setting, ranks: communicator.size) == nil }
+        return isChosen ? model.predictions(kinds) : kinds.map { model.prediction($0) }.sorted { $0.seconds < $1.seconds }
     }
 
     /// The decision, by a model.
@@ -79,12 +87,17 @@ struct ExchangeAdvice {
         let best = all[0]
         guard asked != .auto, let own = given ?? all.first(where: { $0.kind == asked }) else {
             kind = best.kind
+            divided = best.divided
             lines =
-                ["exchange auto: \(best.kind.rawValue); predicted for a step:"]
+                [
+                    "exchange auto: \(best.kind.rawValue)" + (best.divided.map { " of \($0.sorted().joined(separator: ", "))" } ?? "")
+                        + "; predicted for a step:"
+                ]
                 + all.map { "  " + Self.describe($0) }
             return
         }
         kind = asked
+        divided = nil
         guard own.seconds >= Self.worthSaying * best.seconds, own.seconds - best.seconds >= Self.noise else {
             lines = []
             return
@@ -99,7 +112,7 @@ struct ExchangeAdvice {
 
     /// Of a single rank.
     private init() {
-        (kind, lines, predictions) = (.allreduce, [], [])
+        (kind, divided, lines, predictions) = (.allreduce, nil, [], [])
     }
 
     private static func describe(_ prediction: CostModel.Prediction) -> String {

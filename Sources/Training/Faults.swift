@@ -1,5 +1,5 @@
 import Glibc
-import Tensors
+import System
 
 /// Faults that tests ask for by the environment variable DTRAIN_FAULT; there are none unless it is set.
 ///

@@ -29,15 +29,9 @@ struct MemoryPlan {
     init(_ configuration: RunConfiguration, model: RunModel, frame: (width: Int, height: Int), exchange: ExchangePlan) {
         shard = exchange.setting.shard
         self.exchange = exchange.ownBytes
-        let threads = exchange.threads
         let pixels = frame.width * frame.height
-        let averages =
-            configuration.model.averaging == nil ? 0 : AveragedWeights.bytes(holding: HeldRanges(all: exchange.table))
-        arena =
-            Network.bytes(model.description, exchange.network, threads: threads, rank: exchange.rank)
-            + exchange.arenaBytes
-            + averages + Evaluator.bytes(pixels: model.pixels, maximumSamples: shard)
         let (states, hasAverage) = (exchange.setting.optimizer.stateNames.count, configuration.model.averaging != nil)
+        arena = Replica.bytes(exchange, hasAverage: hasAverage) + Evaluator.bytes(pixels: model.pixels, maximumSamples: shard)
         let ownership = exchange.ownership
         if !ownership.isReplicated {
             let parts = TensorParts(ownership, ranks: exchange.ranks, states: states, hasAverage: hasAverage)

@@ -1,7 +1,7 @@
 package import Collectives
 import Glibc
 import Kernels
-import Tensors
+import System
 
 /// Where a rank's threads run: how many, and on which processors.
 package struct Placement: Sendable {

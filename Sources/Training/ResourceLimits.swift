@@ -1,5 +1,5 @@
 import Glibc
-import Tensors
+import System
 
 /// Limits of the process (`ulimit`) that would end a run without a word, or without saving.
 package enum ResourceLimits {

@@ -4,6 +4,7 @@ import Exchange
 import Glibc
 import Networks
 import Optimizers
+import System
 import Telemetry
 import Tensors
 

@@ -5,8 +5,9 @@ import HandData
 import Layers
 import Networks
 import Optimizers
+import Planning
+import System
 import Telemetry
-import Tensors
 
 extension Trainer {
     /// What the run was asked to do, for causes and cures; all ranks call.
@@ -81,7 +82,7 @@ extension Trainer {
             facts.pace = (first: step - PaceMeter.every, last: step - 1, ranks: RankPace.all(statistics.notes))
         }
         tell(facts)
-        if diagnosis.hasToldCause { monitor.causeIsTold() }
+        if diagnosis.hasToldCause { collapse.causeIsTold() }
     }
 
     /// Says what a validation tells of them.

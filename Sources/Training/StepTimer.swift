@@ -1,5 +1,5 @@
 import Exchange
-import Tensors
+import System
 
 /// Where the time of the steps since the last logged one went, seconds.
 struct StepTimer {

@@ -8,6 +8,8 @@ import Kernels
 import Layers
 import Networks
 import Optimizers
+import Planning
+import System
 import Telemetry
 import Tensors
 
@@ -21,12 +23,13 @@ package final class Trainer {
     let directory: RunDirectoryHandle
     let team: WorkerTeam
     let model: RunModel
-    let network: Network
     let policy: UpdatePolicy
-    let optimizer: any Optimizer
+    let replica: Replica
+    var network: Network { replica.network }
+    var optimizer: any Optimizer { replica.optimizer }
     /// Averaged weights, where the run has them.
-    let average: AveragedWeights?
-    let exchange: any GradientExchange
+    var average: AveragedWeights? { replica.average }
+    var exchange: any GradientExchange { replica.exchange }
     /// Steps of an epoch, a fraction.
     let stepsPerEpoch: Double
     let division: Division
@@ -47,7 +50,7 @@ package final class Trainer {
 
     var step: Int
     var state: TrainingState
-    var monitor = CollapseMonitor()
+    var collapse = CollapseMonitor()
     var diagnosis: TrainingDiagnosis
     var timer = StepTimer()
     var pace = PaceMeter()
@@ -141,7 +144,7 @@ package final class Trainer {
         }
         let settings = resolved
         let frame = (width: data.training.width, height: data.training.height)
-        let setting = ExchangePlan.Setting(
+        var setting = ExchangePlan.Setting(
             network: model.description, window: model.window, policy: policy, optimizer: resolved.optimizer, wire: resolved.wire,
             accumulate: accumulate, shard: (configuration.batchSize + communicator.size - 1) / communicator.size)
         var mostThreads = try Int(communicator.maximum(Double(placement.threads)))
@@ -168,6 +171,7 @@ package final class Trainer {
         let advice = try ExchangeAdvice.make(
             resolved, model: model, setting: setting, data: data.training, placement: placement, communicator: communicator)
         resolved.exchange = advice.kind
+        setting.divided = advice.divided
         if let problem = advice.kind.problem(setting, ranks: communicator.size) { throw TrainingFailure(problem) }
         diagnosis = TrainingDiagnosis(try Self.facts(resolved, communicator, placement, advice))
         let (exchangePlan, plan) = makePlans(advice.kind)
@@ -215,19 +219,13 @@ package final class Trainer {
                 count: placement.threads, processors: placement.processors, spins: placement.isOversubscribed ? 0 : 20_000)
         }
         let arena = try communicator.together { try Arena(capacity: plan.arena) }
-        arena.touch(team: team)
-        network = Network(model.description, exchangePlan.network, team: team, communicator: communicator, arena: arena)
-        network.pass.seed = resolved.seed
-        optimizer = resolved.optimizer.make(
-            weights: network.parameters, table: network.table, holding: exchangePlan.held, arena: arena)
-        let (made, workers) = ((network, optimizer), team)
-        average = resolved.model.averaging.map {
-            AveragedWeights($0, weights: made.0.parameters, table: made.0.table, arena: arena)
+        let workers = team
+        let replica = try communicator.together {
+            try Replica(
+                exchangePlan, averaging: settings.model.averaging, communicator: communicator, team: workers, arena: arena)
         }
-        exchange = try communicator.together {
-            try exchangePlan.make(
-                optimizer: made.1, network: made.0, communicator: communicator, team: workers, arena: arena)
-        }
+        self.replica = replica
+        replica.network.pass.seed = resolved.seed
         division = exchangePlan.division
         evaluator = Evaluator(
             source: data.heldOut, frames: data.heldOutFrames(resolved),
@@ -235,13 +233,15 @@ package final class Trainer {
             maximumSamples: plan.shard, team: team,
             communicator: communicator, watchdog: watchdog, arena: arena)
         checkpoints = RunCheckpoints(
-            store: directory.store, network: network, optimizer: optimizer, average: average, ownership: exchangePlan.ownership,
+            store: directory.store, network: replica.network, optimizer: replica.optimizer, average: replica.average,
+            ownership: exchangePlan.ownership,
             communicator: communicator, team: team, writer: writer, faults: faults, watchdog: watchdog,
             promised: plan.cache * communicator.place.localSize)
-        finite = FiniteCheck(network: network, source: data.training, communicator: communicator)
+        finite = FiniteCheck(network: replica.network, source: data.training, communicator: communicator)
         replicas = ReplicaCheck(
             exchangePlan.ownership.replicated(
-                TensorBases(weights: network.parameters, states: optimizer.memory.states, average: average?.values)),
+                TensorBases(
+                    weights: replica.network.parameters, states: replica.optimizer.memory.states, average: replica.average?.values)),
             team: team)
         camera = model.pipeline.camera(width: data.training.width, height: data.training.height)
         if communicator.rank == 0 {

@@ -5,6 +5,7 @@ import Kernels
 import Layers
 import Networks
 import Optimizers
+import System
 import Telemetry
 import Tensors
 
@@ -173,7 +174,7 @@ extension Trainer {
         if faults.strikes(.flipWeight, step: step) { Faults.flipBit(network.parameters, count: network.table.count) }
         timer.finishStep(samples: statistics.samples, exchange: exchange.cost, forward: forwardCost)
         Trace.span("diagnosis") { diagnose(statistics) }
-        for warning in monitor.warnings(step: step, statistics: statistics, inside: inside, head: model.description.head) {
+        for warning in collapse.warnings(step: step, statistics: statistics, inside: inside, head: model.description.head) {
             console.warning(warning)
         }
         if Trace.isOn { Trace.add("step \(step)", from: start, to: Stopwatch.now) }

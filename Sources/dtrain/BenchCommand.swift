@@ -5,8 +5,8 @@ import Glibc
 import Kernels
 import Networks
 import Predictions
+import System
 import Telemetry
-import Tensors
 import Training
 
 struct BenchCommand: ParsableCommand {

@@ -2,8 +2,8 @@ import ArgumentParser
 import Collectives
 import FoundationEssentials
 import Glibc
+import System
 import Telemetry
-import Tensors
 import Training
 
 /// Parses, runs, and turns every error into one clear line and an exit code.

@@ -1,7 +1,7 @@
 import Glibc
 import Kernels
+import System
 import Telemetry
-import Tensors
 
 extension CommandRunner {
     /// Refuses an OPENBLAS_CORETYPE that would end the program at its first product. The first rank of each node speaks: nodes of

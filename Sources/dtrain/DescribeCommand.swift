@@ -3,7 +3,7 @@ import Benchmarks
 import Foundation
 import Networks
 import Optimizers
-import Tensors
+import System
 import Training
 
 /// Tells what a network is and takes, without training and without MPI.

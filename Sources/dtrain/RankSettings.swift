@@ -3,7 +3,7 @@ import Checkpoints
 import FoundationEssentials
 import Glibc
 import Kernels
-import Tensors
+import System
 import Training
 
 /// What this rank was started with, for the comparison with the others'.

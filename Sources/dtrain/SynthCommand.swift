@@ -1,8 +1,8 @@
 import ArgumentParser
 import HandData
 import Optimizers
+import System
 import Telemetry
-import Tensors
 import Training
 
 struct SynthCommand: ParsableCommand {

@@ -1,6 +1,6 @@
 import ArgumentParser
 import Collectives
-import Tensors
+import System
 import Training
 
 struct TrainCommand: ParsableCommand {

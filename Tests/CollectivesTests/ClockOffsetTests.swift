@@ -1,6 +1,6 @@
 import Collectives
 import Glibc
-import Tensors
+import System
 import Testing
 
 struct ClockOffsetTests {

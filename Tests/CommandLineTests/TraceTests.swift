@@ -73,6 +73,18 @@ extension CommandLineTests {
             #expect(abs(sum - total) < 0.05 * total, "\(sum) ms in spans, \(total) ms in steps")
         }
 
+        @Test func aRunThatIsAskedToStopWritesWhatThereIs() throws {
+            let outcome = try Subprocess.run(
+                [
+                    "timeout", "--preserve-status", "-s", "TERM", "2", Dtrain.path, "--image-size", "160x120", "--hidden", "256",
+                    "--batch-size", "64", "--steps", "100000", "--trace", "1000", "--validate-every", "100000",
+                    "--synthetic-frames", "200", "--synthetic-test-frames", "10", "--run-dir", folder("run"),
+                ])
+            #expect(outcome.status == 75, "\(outcome)")
+            let steps = try #require(try spans(folder("run"))[0]?[0]).filter { $0.name.hasPrefix("step ") }.map(\.name)
+            #expect(steps.count > 1 && steps == (4..<4 + steps.count).map { "step \($0)" })
+        }
+
         @Test func aCountIsTracedAfterThreeStepsAndARunThatEndsBeforeWritesWhatThereIs() throws {
             try Dtrain.train(["--steps", "6", "--trace", "10"], into: folder("run"))
             let steps = try #require(try spans(folder("run"))[0]?[0]).filter { $0.name.hasPrefix("step ") }.map(\.name)

@@ -1,6 +1,7 @@
 import Collectives
 import Exchange
 import Optimizers
+import System
 import Tensors
 import Testing
 

@@ -98,6 +98,24 @@ struct StoredExchangeTests {
         }
     }
 
+    @Test("Where `split` divides some of the layers that it could, the losses and weights are those of one rank", arguments: [2, 3, 5])
+    func someLayersDivided(ranks: Int) throws {
+        var run = Self.ren.run
+        run.steps = 4
+        let reference = try run.run(.allreduce, ranks: 1)[0]
+        let names = run.description.divisible.map(\.name)
+        try #require(names.count == 4)
+        run.divided = [names[1], names[2]]
+        let results = try run.run(.split, ranks: ranks)
+        expectSame(results, as: reference, "\(ranks) ranks")
+        let (off, name) = Self.difference(run.whole(results.map(\.parameters), .split), reference.parameters)
+        #expect(off < Self.weightTolerance, "\(name)")
+        for (index, name) in names.enumerated() {
+            let isWhole = results[0].parameters[name]!.count == reference.parameters[name]!.count
+            #expect(isWhole == (index == 0 || index == 3), "\(name)")
+        }
+    }
+
     /// Losses to 1e-4, norms to 1e-3: nothing adds up from step to step but running statistics and the optimiser's state, which
     /// the guide leaves to the ranks.
     @Test("From the weights of one rank's steps, at the preset's own rate, several ranks find its losses and gradients")

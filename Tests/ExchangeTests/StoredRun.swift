@@ -18,6 +18,8 @@ struct StoredRun: Sendable {
     var clipping = Clipping.none
     var averaging: AveragedWeights.Configuration?
     var wire = WireFormat.fp32
+    /// The weights that `split` divides; nil: all that can be.
+    var divided: Set<String>?
     /// Of each rank in turn.
     var threads = [1]
     /// Samples of each rank; nil: contiguous parts of nearly the same size.
@@ -71,20 +73,17 @@ struct StoredRun: Sendable {
         let most = (0..<ranks).map { self.own($0, of: ranks).count }.max()!
         let threadCount = threads[rank % threads.count]
         let team = try WorkerTeam(count: threadCount, spins: 0)
-        let setting = ExchangePlan.Setting(
+        var setting = ExchangePlan.Setting(
             network: description, window: nil, policy: .stored, optimizer: optimizer, wire: wire, accumulate: accumulate,
             shard: most)
+        setting.divided = divided
         let plan = ExchangePlan(kind, setting, rank: rank, ranks: ranks, threads: threadCount, mostThreads: threads.max()!)
-        let arena = try Arena(
-            capacity: Network.bytes(description, plan.network, threads: threadCount, rank: rank) + plan.arenaBytes
-                + AveragedWeights.bytes(holding: HeldRanges(all: plan.table)))
-        let network = Network(description, plan.network, team: team, communicator: communicator, arena: arena)
+        let replica = try Replica(
+            plan, averaging: averaging, communicator: communicator, team: team,
+            arena: Arena(capacity: Replica.bytes(plan, hasAverage: averaging != nil)))
+        let (network, optimizer, average) = (replica.network, replica.optimizer, replica.average)
         network.pass.seed = Self.seed
-        let optimizer = optimizer.make(weights: network.parameters, table: network.table, holding: plan.held, arena: arena)
-        let average = averaging.map { AveragedWeights($0, weights: network.parameters, table: network.table, arena: arena) }
-        let exchange = try plan.make(
-            optimizer: optimizer, network: network, communicator: communicator, team: team, arena: arena)
-        guard let stored = exchange as? StoredExchange else { preconditionFailure("the policy is stored") }
+        guard let stored = replica.exchange as? StoredExchange else { preconditionFailure("the policy is stored") }
         description.initialize(
             network.parameters, seed: 3, team: team, poses: .unit, division: plan.division, rank: rank, table: network.table)
         network.weightsChanged()
@@ -166,7 +165,8 @@ struct StoredRun: Sendable {
     /// The whole parameters of a run, put together from what its ranks hold.
     func whole(_ values: [[String: [Float]]], _ kind: ExchangeKind) -> [String: [Float]] {
         guard kind == .split, values.count > 1 else { return values[0] }
-        let division = description.division(ranks: values.count)
+        let weights = description.divisible.filter { divided?.contains($0.name) ?? true }
+        let division = description.division(ranks: values.count, of: weights)
         // Ranks hold contiguous rows, in their order.
         return values[0].merging(
             division.rows.keys.map { name in (name, values.flatMap { $0[name]! }) }, uniquingKeysWith: { $1 })

@@ -1,7 +1,8 @@
 import Optimizers
+import System
 import Tensors
-import Testing
 import TestOracle
+import Testing
 
 @Suite("Adam")
 struct AdamTests {

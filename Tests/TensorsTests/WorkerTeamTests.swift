@@ -1,5 +1,6 @@
 import Glibc
 import Synchronization
+import System
 import Tensors
 import Testing
 
@@ -216,5 +217,25 @@ struct WorkerTeamTests {
             if values[0] * 0.5 == 0 && values[1] * 0x1p100 == 0 && values[0] > 0 { counters.raise(thread) }
         }
         #expect(counters.values == [Int](repeating: 1, count: threads))
+    }
+
+    @Test("its threads are pinned one to a processor, where there are enough")
+    func pinned() throws {
+        let allowed = Processors.allowed()
+        let pinned = Mutex([Int: [Int]]())
+        let unpinned = Mutex([[Int]]())
+        // On a thread of its own: pinning would stay with the test's.
+        try ThreadGroup(count: 1) { _ in
+            try! WorkerTeam(count: allowed.count, processors: allowed).run { thread in
+                pinned.withLock { $0[thread] = Processors.allowed() }
+            }
+        }.join()
+        try ThreadGroup(count: 1) { _ in
+            try! WorkerTeam(count: allowed.count + 1, processors: allowed).run { _ in
+                unpinned.withLock { $0.append(Processors.allowed()) }
+            }
+        }.join()
+        #expect(pinned.withLock { $0 } == Dictionary(uniqueKeysWithValues: allowed.enumerated().map { ($0, [$1]) }))
+        #expect(unpinned.withLock { $0 } == [[Int]](repeating: allowed, count: allowed.count + 1))
     }
 }

@@ -1,5 +1,5 @@
 import Collectives
-import Tensors
+import System
 import Testing
 import Training
 

@@ -1,5 +1,6 @@
 import Collectives
 import Glibc
+import System
 import Telemetry
 
 /// Whether the nodes' clocks agree: file times, logs and timelines are read across nodes.
@@ -11,9 +12,7 @@ enum ClockCheck {
         var least = Double.infinity
         for _ in 0..<8 {
             try communicator.barrier()
-            var clock = timespec()
-            clock_gettime(CLOCK_REALTIME, &clock)
-            let now = Double(clock.tv_sec) + Double(clock.tv_nsec) * 1e-9
+            let now = Stopwatch.wall
             let all = try communicator.allgather(withUnsafeBytes(of: now) { Array($0) }).map { bytes in
                 bytes.withUnsafeBytes { $0.loadUnaligned(as: Double.self) }
             }

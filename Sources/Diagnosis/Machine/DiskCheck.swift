@@ -1,6 +1,6 @@
 import Glibc
+import System
 import Telemetry
-import Tensors
 
 /// Whether checkpoints can be written where runs go, and how fast.
 enum DiskCheck {

@@ -1,6 +1,6 @@
 import Glibc
 import Kernels
-import Tensors
+import System
 
 /// Processors, what of them this process may use, and the BLAS's kernels for them.
 enum ProcessorCheck {

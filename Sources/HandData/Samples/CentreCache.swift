@@ -1,4 +1,4 @@
-import Tensors
+import System
 
 /// The centres found in a source's frames, so that each is searched once: (u px, v px, d mm) a sample.
 ///

@@ -3,6 +3,7 @@ package import Collectives
 import HandData
 import Layers
 import Networks
+import System
 import Tensors
 import Training
 

@@ -2,6 +2,7 @@ import Checkpoints
 package import HandData
 import Layers
 import Networks
+import System
 import Tensors
 import Training
 

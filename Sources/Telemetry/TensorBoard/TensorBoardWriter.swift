@@ -1,5 +1,5 @@
 import Glibc
-import Tensors
+import System
 
 /// Event files that TensorBoard reads, beside `metrics.jsonl` and with the same figures.
 ///
@@ -21,14 +21,11 @@ package final class TensorBoardWriter {
         let before = Self.latest(in: directory)
         // Readers take files in the order of their names, which begin with the time.
         let now = max(time(nil), (before ?? 0) + 1)
-        var host = [CChar](repeating: 0, count: 256)
-        gethostname(&host, host.count - 1)
-        let name = String(decoding: host.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
-        file = try AppendingFile(path: "\(directory)/\(Self.prefix)\(format("%010ld", now)).\(name).\(getpid())")
+        file = try AppendingFile(path: "\(directory)/\(Self.prefix)\(format("%010ld", now)).\(hostName()).\(getpid())")
         first = step == 0 ? 0 : step + 1
         self.group = group
-        try write(EventMessages.version(seconds: Self.seconds))
-        if before != nil { try write(EventMessages.start(step: first, seconds: Self.seconds)) }
+        try write(EventMessages.version(seconds: Stopwatch.wall))
+        if before != nil { try write(EventMessages.start(step: first, seconds: Stopwatch.wall)) }
     }
 
     /// The figures of a line of `metrics.jsonl`: those of a step as `train/NAME`, those of an object as `OBJECT/NAME`.
@@ -48,33 +45,27 @@ package final class TensorBoardWriter {
         }
         collect(fields.filter { $0.0 != "step" }, "train")
         guard !values.isEmpty else { return }
-        try write(EventMessages.scalars(values, step: step, seconds: Self.seconds))
+        try write(EventMessages.scalars(values, step: step, seconds: Stopwatch.wall))
     }
 
     /// A picture; `png` is its file.
     package func image(_ tag: String, png: [UInt8], width: Int, height: Int, step: Int) throws(MetricsWriter.WriteError) {
-        try write(EventMessages.image(tag, png: png, width: width, height: height, step: step, seconds: Self.seconds))
+        try write(EventMessages.image(tag, png: png, width: width, height: height, step: step, seconds: Stopwatch.wall))
     }
 
     /// Markdown, as of the first step of this start.
     package func text(_ tag: String, _ markdown: String) throws(MetricsWriter.WriteError) {
-        try write(EventMessages.text(tag, markdown, step: first, seconds: Self.seconds))
+        try write(EventMessages.text(tag, markdown, step: first, seconds: Stopwatch.wall))
     }
 
     /// The run's settings, for the table of runs.
     package func hyperparameters(_ values: [(name: String, value: MetricValue)]) throws(MetricsWriter.WriteError) {
-        try write(EventMessages.hyperparameters(values, group: group, step: first, seconds: Self.seconds))
+        try write(EventMessages.hyperparameters(values, group: group, step: first, seconds: Stopwatch.wall))
     }
 
     private func write(_ event: [UInt8]) throws(MetricsWriter.WriteError) { try file.append(EventMessages.record(event)) }
 
     private static let prefix = "events.out.tfevents."
-
-    private static var seconds: Double {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
-    }
 
     /// The time in the name of the latest file; nil where there is none.
     private static func latest(in directory: String) -> Int? {

@@ -2,6 +2,7 @@ import Checkpoints
 import Collectives
 import Exchange
 import Glibc
+import System
 import Tensors
 
 /// Snapshots of the state after a step, in the memory of each node, for a run that loses a node.

@@ -1,7 +1,7 @@
 import Glibc
 import Synchronization
+import System
 import Telemetry
-import Tensors
 
 /// The line by which rank 0 answers a signal: what is saved, and how not to.
 ///

@@ -1,6 +1,6 @@
 import Glibc
 import Synchronization
-import Tensors
+import System
 
 /// Why a run ends before its last step, as the ranks agree at a step's end; the first that applies decides.
 package enum StopReason: Int, CaseIterable, Sendable {

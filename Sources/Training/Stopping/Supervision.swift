@@ -1,7 +1,7 @@
 import CLinux
 import Glibc
 import Synchronization
-import Tensors
+import System
 
 /// The rank's side of its `Supervisor`: how it outlives mpirun for as long as it takes to save.
 ///

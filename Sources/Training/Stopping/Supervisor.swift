@@ -1,6 +1,6 @@
 import CLinux
 import Glibc
-import Tensors
+import System
 
 /// The process that stands between Open MPI's launcher and a rank.
 ///

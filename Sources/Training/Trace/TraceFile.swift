@@ -1,7 +1,7 @@
 import Checkpoints
 import Collectives
+import System
 import Telemetry
-import Tensors
 
 /// Spans of all ranks as one file of Chrome's Trace Event Format, which ui.perfetto.dev and chrome://tracing open: a process a rank, a
 /// track a thread, microseconds since the first traced step began on rank 0.

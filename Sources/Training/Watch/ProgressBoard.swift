@@ -1,5 +1,6 @@
 import Glibc
 import Synchronization
+import System
 
 /// Where every rank stands, readable without its help: a rank that hangs, or was stopped, cannot tell.
 ///
@@ -96,12 +97,8 @@ package final class ProgressBoard: @unchecked Sendable {
         MemoryLayout<Header>.stride + ranks * MemoryLayout<Slot>.stride
     }
 
-    /// Milliseconds of the clock that all processes of a node share (`clock_gettime(2)`, CLOCK_MONOTONIC).
-    package static var now: Int {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return time.tv_sec * 1000 + time.tv_nsec / 1_000_000
-    }
+    /// Milliseconds of the clock that all processes of a node share.
+    package static var now: Int { Int(Stopwatch.now * 1000) }
 
     /// Notes that `rank`, this process's own, begins `phase` of `step`.
     package func enter(_ phase: RunPhase, step: Int, rank: Int) {

@@ -1,6 +1,6 @@
 import Collectives
 package import Glibc
-import Tensors
+import System
 
 /// Brings what the boards of other nodes say to the node of rank 0, by UDP, and back to them that something advances.
 ///

@@ -1,7 +1,7 @@
 import Collectives
 import Glibc
+import System
 import Telemetry
-import Tensors
 
 /// Sees to it that a run ends rather than hangs: a thread a rank, which looks whether anything advances, on any rank it hears
 /// of. It lives as long as the process, so that it also watches over the end.

@@ -1,3 +1,4 @@
+package import Exchange
 import Layers
 package import Networks
 import Tensors
@@ -39,32 +40,47 @@ package struct StoredCostModel: Sendable {
     private var shard: Double { Double((batch + travel.shape.ranks - 1) / travel.shape.ranks) }
     private var others: Double { (ranks - 1) / ranks }
 
-    /// The strategies that are possible, fastest first.
+    /// The strategies, fastest first. `split` divides the weights for which that is faster.
+    /// - Parameter kinds: those that are possible.
     package func predictions(_ kinds: [ExchangeKind]) -> [CostModel.Prediction] {
-        kinds.filter { $0 != .auto }.map(prediction).sorted { $0.seconds < $1.seconds }
+        kinds.filter { $0 != .auto }.map { $0 == .split ? fastestSplit : prediction($0) }.sorted { $0.seconds < $1.seconds }
     }
 
-    package func prediction(_ kind: ExchangeKind) -> CostModel.Prediction {
+    /// `split` of the weights that it pays for, one at least: all that can be divided, without one after the other for as long as
+    /// that is faster.
+    private var fastestSplit: CostModel.Prediction {
+        var best = prediction(.split, dividing: Set(network.divisible(ranks: travel.shape.ranks).map(\.name)))
+        while let divided = best.divided, divided.count > 1 {
+            let fewer = divided.sorted().map { prediction(.split, dividing: divided.subtracting([$0])) }
+            guard let fastest = fewer.min(by: { $0.seconds < $1.seconds }), fastest.seconds < best.seconds else { break }
+            best = fastest
+        }
+        if best.divided?.count == network.divisible.count { best.divided = nil }
+        return best
+    }
+
+    /// - Parameter divided: the weights that `split` divides; nil: all that can be, by whatever number of ranks.
+    package func prediction(_ kind: ExchangeKind, dividing divided: Set<String>? = nil) -> CostModel.Prediction {
+        let weights = kind == .split ? network.divisible.filter { divided?.contains($0.name) ?? true } : []
         let declared = network.declarations.filter(\.role.isTrained)
         let all = declared.reduce(0.0) { $0 + Double($1.count) }
         let large = declared.filter { $0.role == .weight && $0.count >= LayerParameterDeclaration.largeCount }
             .reduce(0.0) { $0 + Double($1.count) }
-        let divisible = network.divisible.reduce(0.0) { $0 + Double($1.count) }
-        let travelling = kind == .split ? all - divisible : all
-        let updated = kind == .split ? all - divisible * others : kind == .sharded ? all - large * others : all
+        let divisible = weights.reduce(0.0) { $0 + Double($1.count) }
+        let travelling = all - divisible
+        let updated = all - (kind == .sharded ? large : divisible) * others
         let gradients = sum(4 * travelling)
         // Handing weights out is half a sum, after the update.
-        let weights = kind == .sharded ? travel.sum(bytes: 4 * large, messages: 1) / 2 : 0
-        // Activations of divided layers: x there, dx back; y's parts summed, its gradient to all.
-        let activations = kind == .split ? activationSeconds : 0
+        let handing = kind == .sharded ? travel.sum(bytes: 4 * large, messages: 1) / 2 : 0
+        let activations = activationSeconds(weights)
         let statistics = statisticsSeconds
         let compute = shard * rates.sample + updated * rates.update
         let backward = shard * (rates.sample - rates.forward)
         let hidden = travel.shape.threads > 1 ? min(gradients, backward / 2) : 0
-        let exchange = gradients + weights + activations + statistics
+        let exchange = gradients + handing + activations + statistics
         return CostModel.Prediction(
-            kind: kind, seconds: compute + exchange - hidden, compute: compute, exchange: exchange,
-            bytes: 2 * others * 4 * travelling * wireShare + (kind == .split ? activationBytes : 0))
+            kind: kind, divided: kind == .split ? divided : nil, seconds: compute + exchange - hidden, compute: compute,
+            exchange: exchange, bytes: 2 * others * 4 * travelling * wireShare + activationBytes(weights))
     }
 
     /// Of layers that look at the whole batch: a small sum each way, of two numbers a channel in double precision.
@@ -76,16 +92,17 @@ package struct StoredCostModel: Sendable {
         travel.links.bucketSums.map { bytes / $0 } ?? travel.sum(bytes: bytes, messages: bytes / 4e6 + 1, wireShare: wireShare)
     }
 
-    private var activationSeconds: Double {
-        network.divisible.reduce(0) { sum, declared in
+    /// Of divided layers: x there, dx back; y's parts summed, its gradient to all.
+    private func activationSeconds(_ divided: [LayerParameterDeclaration]) -> Double {
+        divided.reduce(0) { sum, declared in
             let (inputs, outputs) = (Double(declared.shape[0]), Double(declared.shape[1]))
             return sum + 2 * travel.alltoall(bytes: 4 * shard * inputs)
                 + travel.sum(bytes: 4 * shard * ranks * outputs, messages: 1)
         }
     }
 
-    private var activationBytes: Double {
-        network.divisible.reduce(0) { sum, declared in
+    private func activationBytes(_ divided: [LayerParameterDeclaration]) -> Double {
+        divided.reduce(0) { sum, declared in
             sum + 2 * others * 4 * shard * Double(declared.shape[0]) + 2 * (ranks - 1) * 4 * shard * Double(declared.shape[1])
         }
     }

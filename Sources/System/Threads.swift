@@ -47,6 +47,8 @@ package final class Monitor: @unchecked Sendable {  // both are made for use by 
 /// Why no thread could be started.
 package struct ThreadError: Error, CustomStringConvertible {
     package let description: String
+
+    package init(description: String) { self.description = description }
 }
 
 /// Threads that run one body each, joined with `join` or with their owner.

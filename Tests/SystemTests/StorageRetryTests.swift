@@ -1,5 +1,5 @@
 import Glibc
-import Tensors
+import System
 import Testing
 
 @Suite(.timeLimit(.minutes(1))) struct StorageRetryTests {

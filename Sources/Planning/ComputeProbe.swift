@@ -1,7 +1,9 @@
 import Collectives
+import Exchange
 import Layers
 package import Networks
 import Optimizers
+import System
 package import Tensors
 
 /// Measures what this rank computes in what time, by training steps of a strip of the network: the same width, layers, kernels
@@ -112,7 +114,6 @@ private final class Bench {
     private let network: Network
     private let adam: Adam
     private let team: WorkerTeam
-    private let solo: SoloExchange
     private let storing: AllreduceExchange
     private let input: UnsafeMutableBufferPointer<Float>
     private let labels: [Float]
@@ -122,28 +123,22 @@ private final class Bench {
     private var wallSeconds = 0.0
     private var clockSeconds = 0.0
     /// Holds the memory of all of it.
-    private let arena: Arena
+    private let replica: Replica
 
     init(_ strip: WindowNetwork, samples: Int, images: [Float], team: WorkerTeam, processors: Double?) throws {
         self.team = team
         self.processors = processors
         if processors != nil || team.count == 1 { clock = { Stopwatch.processor } } else { clock = { Stopwatch.now } }
-        let table = strip.table
-        var setting = Network.Setting(maximumSamples: samples)
-        setting.storesGradients = false
-        let arena = try Arena(
-            capacity: Network.bytes(strip.description, setting, threads: team.count) + Adam.bytes(for: table)
-                + SoloExchange.bytes(table: table, threads: team.count)
-                + Arena.bytes(Float.self, count: samples * strip.height * strip.width))
-        arena.touch(team: team)
-        self.arena = arena
-        network = Network(strip.description, setting, team: team, communicator: Solo(), arena: arena)
+        let pixels = samples * strip.height * strip.width
+        replica = try Replica(
+            alone: ExchangePlan.Setting(window: strip, wire: .fp32, shard: samples), team: team,
+            room: Arena.bytes(Float.self, count: pixels))
+        network = replica.network
         strip.description.initialize(network.parameters, seed: 1, team: team)
-        adam = Adam(
-            configuration: Adam.Configuration(), weights: network.parameters, table: network.table, arena: arena)
-        solo = SoloExchange(adam: adam, table: network.table, threads: team.count, arena: arena)
+        guard let adam = replica.optimizer as? Adam else { preconditionFailure("the update is fused") }
+        self.adam = adam
         storing = try AllreduceExchange(adam: adam, communicator: Solo(), team: team, table: network.table)
-        input = arena.carve(Float.self, count: samples * strip.height * strip.width)
+        input = replica.arena.carve(Float.self, count: pixels)
         for index in input.indices { input[index] = images[index % images.count] }
         labels = [Float](repeating: 1, count: samples * strip.outputs)
         network.clock = clock
@@ -173,7 +168,7 @@ private final class Bench {
         try network.forward(input: input, samples: samples)
         try network.beginBackward(labels: labels, scale: 1 / Float(samples * NetworkDescription.outputs))
         adam.beginStep()
-        let sink: any GradientExchange = isStoring ? storing : solo
+        let sink: any GradientExchange = isStoring ? storing : replica.exchange
         try network.finishBackward(sink: sink)
     }
 

@@ -1,4 +1,4 @@
-package import Glibc
+import Glibc
 
 /// A failed call of the system.
 package struct SystemCallFailure: Error {

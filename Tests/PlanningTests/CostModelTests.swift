@@ -1,5 +1,6 @@
 import Exchange
 import Networks
+import Planning
 import Testing
 
 /// Predictions against the formulas, worked out by hand for round rates.

@@ -1,4 +1,6 @@
 package import Collectives
+import Exchange
+import System
 import Tensors
 
 /// Measures what the ways between ranks carry, by a few messages of each kind.

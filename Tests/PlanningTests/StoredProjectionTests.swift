@@ -1,6 +1,8 @@
 import Exchange
+import Layers
 import Networks
 import Optimizers
+import Planning
 import Testing
 
 /// Clusters that are not at hand, of networks whose gradients are stored.
@@ -68,5 +70,29 @@ struct StoredProjectionTests {
         #expect(Set(ren.predictions.map(\.kind)) == [.allreduce, .sharded, .split])
         #expect(ren.predictions[0].kind == .split)
         #expect(!projection(.dense()).row(ranks: 8, gigabits: 1).predictions.contains { $0.kind == .split })
+    }
+
+    /// One weight of 16,384 inputs and 32 outputs, whose activations are larger than it is, and one of 1024 x 1024, 4 MB, whose
+    /// activations take 1.5 MB.
+    @Test("split divides the layers for which that is faster")
+    func layersThatPay() throws {
+        let network = NetworkDescription(
+            input: Shape(vector: 16_384),
+            layers: [32, 1024, 1024, 48].map { LayerNode(FullyConnected($0)) })
+        let names = network.divisible.map(\.name)
+        try #require(names.count == 2)
+        func model(ranks: Int) -> StoredCostModel {
+            StoredCostModel(
+                network: network, batch: 256, wireShare: 1, rates: StoredRates(sample: 1e-6, forward: 5e-7, update: 0),
+                travel: TravelTimes(
+                    shape: RankShape(ranks: ranks, nodes: ranks, threads: 1), links: .ethernet(gigabits: 1, latency: 1e-5)))
+        }
+        let best = model(ranks: 2).predictions([.allreduce, .split])
+        #expect(best[0].kind == .split && best[0].divided == [names[1]])
+        #expect(best[0] == model(ranks: 2).prediction(.split, dividing: [names[1]]))
+        #expect(best[0].seconds < model(ranks: 2).prediction(.split).seconds)
+        // What has no block of inputs for each rank stays whole.
+        let ranks = NetworkDescription.divisionBlocks(inputs: 1024) + 1
+        #expect(model(ranks: ranks).predictions([.split])[0].divided == [names[0]])
     }
 }

@@ -1,4 +1,5 @@
 import Collectives
+import Exchange
 import Layers
 package import Networks
 package import Optimizers
@@ -35,11 +36,12 @@ package struct StoredProjection: ClusterProjection {
     package var alone: Double { model(1, 1, latency: 0).prediction(.allreduce).compute }
 
     package func row(ranks: Int, gigabits: Double) -> ProjectionRow {
-        let setting = ExchangePlan.Setting(
+        var setting = ExchangePlan.Setting(
             network: network, window: nil, policy: .stored, optimizer: optimizer, wire: .fp32, shard: max(1, batch / ranks))
+        setting.divided = Set(network.divisible(ranks: ranks).map(\.name))
         let kinds = ExchangeKind.allCases.filter { $0 != .auto && $0.problem(setting, ranks: ranks) == nil }
         let predictions = model(ranks, gigabits, latency: latency).predictions(kinds)
-        let immediate = model(ranks, gigabits, latency: 0).prediction(predictions[0].kind)
+        let immediate = model(ranks, gigabits, latency: 0).prediction(predictions[0].kind, dividing: predictions[0].divided)
         return ProjectionRow(
             ranks: ranks, gigabits: gigabits, predictions: predictions, latency: predictions[0].exchange - immediate.exchange)
     }

@@ -1,3 +1,4 @@
+package import Exchange
 import Kernels
 import Layers
 package import Networks
@@ -12,6 +13,8 @@ package struct CostModel: Sendable {
     /// What a step takes with one exchange.
     package struct Prediction: Sendable, Equatable {
         package var kind: ExchangeKind
+        /// Under `split`, of a network whose gradients are stored: the weights that are divided; nil: all that can be.
+        package var divided: Set<String>? = nil
         /// Seconds of a step.
         package var seconds: Double
         /// Seconds of it with the processor at work, on any thread.

@@ -1,6 +1,6 @@
 import Foundation
 import Synchronization
-import Tensors
+import System
 import Testing
 
 @Suite("Processors")
@@ -63,25 +63,6 @@ struct ProcessorsTests {
                 Processors.pin(to: 1 << 40)
                 return Processors.allowed()
             } == before)
-    }
-
-    @Test("a team's threads are pinned one to a processor, where there are enough")
-    func pinnedTeam() {
-        let allowed = Processors.allowed()
-        let seen = onOwnThread {
-            let team = try! WorkerTeam(count: allowed.count, processors: allowed)
-            let seen = Mutex([Int: [Int]]())
-            team.run { thread in seen.withLock { $0[thread] = Processors.allowed() } }
-            return seen.withLock { $0 }
-        }
-        for (thread, processor) in allowed.enumerated() { #expect(seen[thread] == [processor]) }
-        let unpinned = onOwnThread {
-            let team = try! WorkerTeam(count: allowed.count + 1, processors: allowed)
-            let seen = Mutex([[Int]]())
-            team.run { _ in seen.withLock { $0.append(Processors.allowed()) } }
-            return seen.withLock { $0 }
-        }
-        #expect(unpinned == [[Int]](repeating: allowed, count: allowed.count + 1))
     }
 
     @Test("the model has a name, and this build runs here")
