@@ -35,7 +35,8 @@ package final class AdamW: Optimizer, @unchecked Sendable {
     package static func stateNames(_ configuration: OptimizerConfiguration) -> [String] { ["m", "v"] }
 
     package static func problem(_ configuration: OptimizerConfiguration) -> String? {
-        let lost = configuration.learningRate * configuration.largestMultiplier * configuration.weightDecay
+        // Only weights decay, whose rate no multiplier changes.
+        let lost = configuration.learningRate * configuration.weightDecay
         guard lost >= 1 else { return nil }
         return "--weight-decay is \(configuration.weightDecay), which at this rate takes a weight to 0 or beyond in one step; "
             + "hint: a small number such as 0.01"

@@ -40,7 +40,7 @@ package struct OptimizerConfiguration: Sendable, Codable, Equatable {
     /// Multiplies the rate of normalisations' scales and shifts.
     package var normalizationRateMultiplier: Double
 
-    /// The names of the flags.
+    /// In checkpoints and messages: the names of the flags, where users can set the value.
     private enum CodingKeys: String, CodingKey {
         case kind = "optimizer"
         case learningRate = "learning-rate"

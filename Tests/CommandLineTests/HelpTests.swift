@@ -47,7 +47,7 @@ extension CommandLineTests {
             for command in Self.commands {
                 let text = try Self.help(command).stdout
                 // An option, then on its line or the next its explanation.
-                for option in text.matches(of: /\n  (--[a-z-]+[^\n]*)\n([^\n]*)/) {
+                for option in text.matches(of: /\n  (--[a-z0-9-]+[^\n]*)\n([^\n]*)/) {
                     let (line, next) = (option.1, option.2)
                     #expect(line.contains(/\S +[A-Z]\S/) || next.hasPrefix("          "), "\(command) \(line)")
                 }

@@ -272,5 +272,8 @@ struct OptimizerConfigurationTests {
         #expect(OptimizerConfiguration(kind: .adam, momentum: 0, nesterov: true).problem == nil)
         let vanishing = OptimizerConfiguration(kind: .adamw, learningRate: 0.1, weightDecay: 10)
         #expect(vanishing.problem?.hasPrefix("--weight-decay is 10.0, which") == true)
+        // Only weights decay, whatever the biases' rate.
+        let sound = OptimizerConfiguration(kind: .adamw, learningRate: 0.1, weightDecay: 6, biasRateMultiplier: 2)
+        #expect(sound.problem == nil)
     }
 }

@@ -19,7 +19,7 @@ struct ReferenceTests {
     private static func cell(_ text: String) -> String { text.replacing("|", with: "\\|") }
 
     /// Flags within a sentence as code.
-    private static func sentence(_ text: String) -> String { cell(text).replacing(/--[a-z-]+[a-z]/) { "`\($0.output)`" } }
+    private static func sentence(_ text: String) -> String { cell(text).replacing(/--[a-z0-9-]+[a-z0-9]/) { "`\($0.output)`" } }
 
     private static func values(_ setting: Setting) -> String {
         switch setting.kind {

@@ -48,7 +48,7 @@ enum Page {
         .f0{fill:var(--c0)}.f1{fill:var(--c1)}.f2{fill:var(--c2)}.f3{fill:var(--c3)}.f4{fill:var(--c4)}.f5{fill:var(--c5)}.f7{fill:var(--c7)}
         .stack{display:flex;height:1.6rem;border-radius:.3rem;overflow:hidden;margin:.5rem 0}.stack i{background:currentColor;min-width:1px}
         .scroll{overflow-x:auto}table{border-collapse:collapse;font-size:.88rem;width:100%}th,td{text-align:left;padding:.25rem .6rem;border-bottom:1px solid var(--line);vertical-align:top}
-        th{color:var(--soft);font-weight:600}.n td:not(:first-child),.n th:not(:first-child){text-align:right;font-variant-numeric:tabular-nums}td{overflow-wrap:anywhere}
+        th{color:var(--soft);font-weight:600}.n td:not(:first-child),.n th:not(:first-child){text-align:right;font-variant-numeric:tabular-nums}.n td:not(:first-child){white-space:nowrap}td{overflow-wrap:anywhere}
         pre{background:var(--card);border:1px solid var(--line);border-radius:.3rem;padding:.6rem;white-space:pre-wrap;overflow-wrap:anywhere;font-size:.82rem}
         details summary{cursor:pointer;color:var(--soft)}img{max-width:100%;height:auto}
         @media print{:root{--bg:#fff;--fg:#000;--soft:#444;--line:#bbb;--card:#fff;--warn:#fff;--bad:#fff;--c0:#0072b2;--c1:#d55e00;--c2:#009e73;--c3:#b3589a;--c4:#b08900;--c5:#3f9bd6;--c6:#7a5cc0;--c7:#5b6470}
