@@ -141,7 +141,13 @@ extension CommandLineTests {
         @Test(arguments: [1, 2]) func theStopFileSavesAndGoes(ranks: Int) throws {
             guard ranks == 1 || Dtrain.canRunRanks else { return }
             let run = folder("run")
-            let script = "(while [ ! -e \(run)/metrics.jsonl ]; do sleep 0.1; done; sleep 1; touch \(run)/stop) & exec \"$@\""
+            // One rank makes it: another's might come when the run is over, and stop the next one.
+            let script = """
+                if [ "${OMPI_COMM_WORLD_RANK:-0}" = 0 ]; then
+                    (while [ ! -e \(run)/metrics.jsonl ]; do sleep 0.1; done; sleep 1; touch \(run)/stop) &
+                fi
+                exec "$@"
+                """
             let command = ["sh", "-c", script, "sh", Dtrain.path] + Dtrain.small + settings + ["--steps", "1000000", "--run-dir", run]
             let outcome =
                 ranks == 1 ? try Subprocess.run(command) : try Subprocess.mpirun(ranks: ranks, command, timeout: 60)
