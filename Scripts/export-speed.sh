@@ -2,15 +2,14 @@
 # Times dtrain's predictions beside onnxruntime's, of each preset at its own size, at batches of 1 and of 64 frames, the two programs in
 # alternation with all processors allowed. Writes the table into Docs/export.md.
 #
-# Usage: Scripts/export-speed.sh [LOCK]
-#        LOCK: a file that is locked (flock -x) while a network is measured, where others share the machine; at most 90 s each. What cannot
-#        be had for a minute is measured beside the others, and the table says so.
-# Takes ten minutes on two cores, 4 GB of memory and 5 GB of disk. Installs onnxruntime into .python/ first.
+# Usage: Scripts/export-speed.sh
+# Takes ten minutes on two cores, 4 GB of memory and 5 GB of disk. Installs onnxruntime into .python/ first. Let nothing else run meanwhile: the
+# table says how busy the processors were just before each row. Under $MEASURE_LOCK, if that names a file, no two measurements that name
+# it run at once.
 set -euo pipefail
 # shellcheck source=Scripts/setup.sh
 source "$(dirname -- "${BASH_SOURCE[0]}")/setup.sh"
 
-lock=${1:-}
 dtrain=${DTRAIN:-$root/.build/release/dtrain}
 [[ -x $dtrain ]] || fail "no $dtrain. hint: swift build -c release --product dtrain"
 python=$("$root/Scripts/python-env.sh" "$root/Scripts/export/requirements.txt") ||
@@ -18,18 +17,29 @@ python=$("$root/Scripts/python-env.sh" "$root/Scripts/export/requirements.txt") 
 scratch=$(mktemp -d)
 trap 'rm -rf -- "$scratch"' EXIT
 
-# Prints the row, and whether it was measured alone.
+# Percent of the processors' time that other programs take, over two seconds.
+busy() {
+    local before after
+    before=$(grep '^cpu ' /proc/stat)
+    sleep 2
+    after=$(grep '^cpu ' /proc/stat)
+    # The fourth and fifth numbers are idle and waiting for disks.
+    awk '{ for (i = 2; i <= 9; i++) total[NR] += $i; idle[NR] = $5 + $6 }
+        END { printf "%.0f", 100 * (1 - (idle[2] - idle[1]) / (total[2] - total[1])) }' <<<"$before
+$after"
+}
+
+# Prints the row, and how busy others were.
 measure() {
-    local row code=0
-    if [[ -n $lock ]]; then
-        row=$(flock -x -w "${DTRAIN_LOCK_WAIT:-60}" -E 99 "$lock" "$@") || code=$?
-        ((code == 99)) || { ((code == 0)) && printf '%s yes |\n' "$row"; return; }
-    fi
-    row=$("$@") && printf '%s %s |\n' "$row" "no, load $(cut -d ' ' -f 1 /proc/loadavg)"
+    local lock=() others row
+    [[ -z ${MEASURE_LOCK:-} ]] || lock=(flock -x "$MEASURE_LOCK")
+    others=$(busy)
+    row=$("${lock[@]}" "$@")
+    printf '%s %s%% |\n' "$row" "$others"
 }
 
 {
-    printf '| network | dtrain, 1 | onnxruntime, 1 | ratio | dtrain, 64 | onnxruntime, 64 | ratio | dtrain, crop and network, 1 | alone |\n'
+    printf '| network | dtrain, 1 | onnxruntime, 1 | ratio | dtrain, 64 | onnxruntime, 64 | ratio | dtrain, crop and network, 1 | others |\n'
     printf '|---|---|---|---|---|---|---|---|---|\n'
 } >"$scratch/table"
 for preset in deepprior ren dense dtrain-hand shallow seed; do
@@ -54,7 +64,7 @@ import page
 begin, end = "<!-- speed: Scripts/export-speed.sh -->", "<!-- end of speed -->"
 text = f"""{begin}
 Frames a second on {page.machine()}; onnxruntime {version("onnxruntime")}, its threads as many as dtrain's. Medians of three rounds in alternation. `dtrain, 1` and `dtrain, 64` are of the network alone,
-as onnxruntime's are; ratios above 1: dtrain is faster. Rows that were not measured alone are worth their ratios at most.
+as onnxruntime's are; ratios above 1: dtrain is faster. `others`: how busy the processors were just before.
 
 {Path(sys.argv[2]).read_text(encoding="utf-8").rstrip()}
 {end}"""

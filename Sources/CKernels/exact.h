@@ -81,8 +81,41 @@ static void exactPack(const float *w, long step, long depth, long columns, long 
     }
 }
 
+// Columns of one sample whose sums stay in the level-1 cache.
+#define EXACT_SINGLE 1024
+
+// sums[c] = the product of four rows or one with the columns, added in order of the rows.
+INLINE void exactRows(const float *x, const float *w, const long step, const long columns, float *sums, const int rows) {
+    long c = 0;
+    for (; c + EXACT_LANES <= columns; c += EXACT_LANES) {
+        EXACT_FLOAT sum = *(EXACT_FLOAT *)(sums + c);
+        UNROLL for (int k = 0; k < rows; k++)
+            sum = __builtin_elementwise_fma((EXACT_FLOAT)x[k], *(const EXACT_FLOAT *)(w + k * step + c), sum);
+        *(EXACT_FLOAT *)(sums + c) = sum;
+    }
+    for (; c < columns; c++) UNROLL for (int k = 0; k < rows; k++) sums[c] = __builtin_fmaf(x[k], w[k * step + c], sums[c]);
+}
+
+// One sample: each weight is used once, so nothing is packed, and rows are read from end to end, as memory is fastest.
+static void exactSingle(const dtrain_exact_product *work) {
+    float sums[EXACT_SINGLE];
+    for (long column = 0; column < work->columns; column += EXACT_SINGLE) {
+        const long columns = work->columns - column < EXACT_SINGLE ? work->columns - column : EXACT_SINGLE;
+        for (long row = 0; row < work->rows; row += EXACT_ROWS) {
+            const long left = work->rows - row, depth = left < EXACT_ROWS ? left : EXACT_ROWS;
+            const float *x = work->x + row, *w = work->w + row * work->wStep + column;
+            for (long c = 0; c < (columns + 7) / 8 * 8; c++) sums[c] = 0;
+            long k = 0;
+            for (; k + 4 <= depth; k += 4) exactRows(x + k, w + k * work->wStep, work->wStep, columns, sums, 4);
+            for (; k < depth; k++) exactRows(x + k, w + k * work->wStep, work->wStep, columns, sums, 1);
+            for (long c = 0; c < columns; c += 8) exactAdd(work->sums + column + c, *(const float8 *)(sums + c));
+        }
+    }
+}
+
 void NAMED(dtrain_exact_product_)(const dtrain_exact_product *all) {
     const dtrain_exact_product copy = *all, *work = &copy;
+    if (work->samples == 1) return exactSingle(work);
     float strips[EXACT_COLUMNS * EXACT_ROWS], panel[EXACT_MOST * EXACT_ROWS];
     const long count = (work->samples + EXACT_MOST - 1) / EXACT_MOST;
     for (long column = 0; column < work->columns; column += EXACT_COLUMNS) {

@@ -2,8 +2,8 @@ import CMPI
 
 /// Ranks with a message space of their own: an `MPI_Comm` and the calls on it, with errors that say what to do.
 ///
-/// This file, `MPIMessages` and `MPILibrary` are all that sees MPI. MPI 3 takes counts as C `int`; whatever is longer travels in pieces. Used by the thread
-/// that started the library, which is checked.
+/// This file, `MPIMessages` and `MPILibrary` are all that sees MPI. MPI 3 takes counts as C `int`; whatever is longer travels in pieces.
+/// Used by the thread that started the library, which is checked.
 final class MPIGroup {
     /// How numbers are reduced.
     enum Operation {

@@ -141,7 +141,7 @@ package final class SplitExchange: GradientExchange, WindowLayer, @unchecked Sen
         _ own: SparseDense, weights: UnsafeMutablePointer<Float>, bias: UnsafePointer<Float>,
         y result: UnsafeMutablePointer<Float>
     ) throws {
-        let input = try exchangeWindows(own, weights: weights, ownScales: nil)
+        let input = try exchangeWindows(own, weights: weights, prediction: nil)
         let samples = input.samples
         layer.finish(input, bias: nil, rectified: false, y: y)
         let counts = shares.map { $0.count * outputs }
@@ -160,10 +160,10 @@ package final class SplitExchange: GradientExchange, WindowLayer, @unchecked Sen
     }
 
     package func predict(
-        _ own: SparseDense, weights: UnsafePointer<Float>, bias: UnsafePointer<Float>, scales ownScales: UnsafePointer<Float>,
-        y result: UnsafeMutablePointer<Float>
+        _ own: SparseDense, weights: UnsafePointer<Float>, weightsVersion: Int, bias: UnsafePointer<Float>,
+        scales ownScales: UnsafePointer<Float>, y result: UnsafeMutablePointer<Float>
     ) throws {
-        let input = try exchangeWindows(own, weights: weights, ownScales: ownScales)
+        let input = try exchangeWindows(own, weights: weights, prediction: (ownScales, weightsVersion))
         let sums = layer.finishPrediction(input)
         for index in 0..<outputs { backgroundSums[index] = sums.background(output: index) }
         for share in shares {
@@ -196,10 +196,10 @@ package final class SplitExchange: GradientExchange, WindowLayer, @unchecked Sen
     }
 
     /// Sends all ranks' windows to who holds their weights, and adds each piece's products while the next travel.
-    /// - Parameter ownScales: of a prediction; nil in a forward pass.
+    /// - Parameter prediction: this rank's scales, and which weights they are; nil in a forward pass.
     /// - Returns: all ranks' samples, over the blocks held here.
     private func exchangeWindows(
-        _ own: SparseDense, weights: UnsafePointer<Float>, ownScales: UnsafePointer<Float>?
+        _ own: SparseDense, weights: UnsafePointer<Float>, prediction: (scales: UnsafePointer<Float>, weightsVersion: Int)?
     ) throws -> SparseDense {
         try shareBounds(own)
         let samples = shares.last!.upperBound
@@ -210,14 +210,14 @@ package final class SplitExchange: GradientExchange, WindowLayer, @unchecked Sen
         traffic.prepare(active: active, samples: samples, own: shares[communicator.rank])
         traffic.copy(.pack, windows: own.x, active: own.active, buffer: ownMessages)
         let arrivals = try communicate { try (0..<layout.pieces).map { try start(.toHolders, piece: $0) } }
-        if let ownScales {
+        if let prediction {
             let counts = shares.map(\.count)
             try communicate {
                 try communicator.allgather(
-                    UnsafeBufferPointer(start: ownScales, count: own.samples), counts: counts,
+                    UnsafeBufferPointer(start: prediction.scales, count: own.samples), counts: counts,
                     into: UnsafeMutableBufferPointer(start: scales, count: samples))
             }
-            layer.beginPrediction(input)
+            layer.beginPrediction(input, weightsVersion: prediction.weightsVersion)
         } else {
             layer.begin(input)
         }
@@ -226,7 +226,7 @@ package final class SplitExchange: GradientExchange, WindowLayer, @unchecked Sen
             let messages = heldMessages + traffic.heldStart(piece: piece)
             traffic.copyHeld(.unpack, piece: piece, rows: x, buffer: messages)
             try polling(arrivals.dropFirst(piece + 1)) { poll in
-                if ownScales != nil {
+                if prediction != nil {
                     layer.predict(input, positions(piece), weights: weights, scales: scales, poll: poll)
                 } else {
                     layer.accumulate(input, positions(piece), weights: weights, poll: poll)

@@ -8,8 +8,10 @@ import CKernels
 package enum ExactDense {
     /// Rows of a block. Ranks divide w between blocks.
     package static let blockRows = 32
-    /// Columns that one call should take: what is packed at once.
-    package static let columns = 64
+    /// Columns that one call should take: what is packed at once, or with one sample, which is not packed, a thread's share.
+    package static func columns(outputs: Int, samples: Int, threads: Int) -> Int {
+        samples > 1 ? 64 : max(64, (outputs / threads + 63) / 64 * 64)
+    }
 
     /// Doubles of a sample's sums: whole vectors.
     package static func paddedOutputs(_ outputs: Int) -> Int { (outputs + 7) / 8 * 8 }

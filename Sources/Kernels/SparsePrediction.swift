@@ -13,16 +13,17 @@ extension SparseDense {
     package static func predictionCount(samples: Int, outputs: Int) -> Int { (samples + 2) * paddedOutputs(outputs) }
 
     /// Adds a block's products to the sums: sums[s] += scale[s] · (x[s, rows] - c) · w[rows], for the images in which the block is
-    /// active, and backgroundScale · c · w[rows] to the row after `samples` + 1.
+    /// active, and backgroundScale · c · w[rows] to row `samples` + 1.
     /// - Parameters:
     ///   - row: the block's first row in `weights` and column in x.
     ///   - next: the first row of the block that comes after this one, whose weights are asked for meanwhile.
     ///   - scales: (samples), powers of two.
+    ///   - backgroundScale: nil: the background's products are not wanted.
     ///   - sums: `predictionCount(samples:outputs:)` doubles, added to.
     ///   - scratch: `scratchCount(samples:)` floats of this thread.
     package func predict(
         block: Int, row: Int, next: Int?, weights: UnsafePointer<Float>, scales: UnsafePointer<Float>,
-        backgroundScale: Float, sums: UnsafeMutableRawPointer, scratch: UnsafeMutablePointer<Float>
+        backgroundScale: Float?, sums: UnsafeMutableRawPointer, scratch: UnsafeMutablePointer<Float>
     ) {
         let room = Scratch(scratch, samples: samples)
         let (windowRow, columns) = blocks.place(block)
@@ -30,7 +31,9 @@ extension SparseDense {
         let rowBytes = Self.paddedOutputs(outputs) &* 8
         let w = weights + row &* outputs
         // In order of the rows, so that the memory's pages are read from end to end.
-        addBackground(w, windows: columns.count, scale: backgroundScale, to: sums + (samples &+ 1) &* rowBytes)
+        if let backgroundScale {
+            addBackground(w, windows: columns.count, scale: backgroundScale, to: sums + (samples &+ 1) &* rowBytes)
+        }
 
         let count = WindowBlocks.collect(active, row: windowRow, columns: columns, images: samples, into: room.list)
         guard count > 0 else { return }

@@ -50,3 +50,13 @@ package struct WindowBlocks: Sendable {
         return count
     }
 }
+
+extension SparseDense {
+    /// Whether any image sees something other than background in a block.
+    package func isActive(block: Int) -> Bool {
+        let (row, columns) = blocks.place(block)
+        let bounds = active.bounds + 2 &* row &* active.capacity
+        let (first, end) = (Int32(columns.lowerBound), Int32(columns.upperBound))
+        return (0..<samples).contains { bounds[2 &* $0] < end && bounds[2 &* $0 &+ 1] > first }
+    }
+}

@@ -35,9 +35,9 @@ struct ExactPrediction {
         _ x: UnsafePointer<Float>, samples: Int, weights: UnsafePointer<Float>, rows: Int, _ pass: Pass
     ) throws {
         let padded = ExactDense.paddedOutputs(outputs)
-        let blocks = (outputs + ExactDense.columns - 1) / ExactDense.columns
-        try pass.forEach(blocks) { block, _ in
-            let columns = block &* ExactDense.columns..<min(outputs, (block &+ 1) &* ExactDense.columns)
+        let width = ExactDense.columns(outputs: outputs, samples: samples, threads: pass.team.count)
+        try pass.forEach((outputs + width - 1) / width) { block, _ in
+            let columns = block &* width..<min(outputs, (block &+ 1) &* width)
             for sample in 0..<samples {
                 (sums + (sample &* padded &+ columns.lowerBound)).update(repeating: 0, count: columns.count)
             }

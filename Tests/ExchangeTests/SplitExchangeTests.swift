@@ -120,6 +120,7 @@ private struct PatchRun: Sendable {
     ) throws -> [UInt32] {
         shape.description.initialize(
             network.parameters, seed: 4, team: try WorkerTeam(count: 1), division: setting.division, rank: communicator.rank)
+        network.weightsChanged()
         let own = part(communicator.rank, of: communicator.size, total: 7)
         var outputs: [Float] = []
         for round in 0..<part(0, of: communicator.size, total: 7).count {

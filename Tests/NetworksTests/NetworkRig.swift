@@ -46,10 +46,12 @@ final class NetworkRig {
             precondition(values.count == range.count, "\(name) has \(range.count) values, not \(values.count)")
             for (index, value) in values.enumerated() { network.parameters[range.lowerBound + index] = Float(value) }
         }
+        network.weightsChanged()
     }
 
     func initialize(seed: UInt64, meanOutput: [Float]? = nil) {
         window.description.initialize(network.parameters, seed: seed, team: team, meanOutput: meanOutput)
+        network.weightsChanged()
     }
 
     func parameter(_ name: String) -> [Float] { network.table[name].range.map { network.parameters[$0] } }
@@ -99,6 +101,7 @@ final class NetworkRig {
         let loss = network.lossSum(labels: labels, samples: samples) / Double(samples * window.outputs)
         adam.beginStep()
         try backward(labels: labels, samples: samples, scale: nil, sink: sink)
+        network.finishStep()
         return loss
     }
 

@@ -117,6 +117,23 @@ struct PredictionTests {
         #expect(hash == 0x89B0_90DE_AE70_FA71, "\(String(hash, radix: 16))")
     }
 
+    /// The background's sums are kept from one prediction to the next.
+    @Test("after a step, and after weights were set, what a network fresh from those weights says", arguments: shapes)
+    func changedWeights(shape: NetworkShape) throws {
+        let (rig, input) = (try rig(shape, threads: 2), frames(shape).flatMap { $0 })
+        let before = rig.predict(input, samples: shape.samples)
+        var values = TestValues(seed: 33)
+        _ = try rig.step(
+            frames(shape)[0], labels: values.uniform(shape.outputs).floats, samples: 1, immediate: true)
+        let trained = rig.predict(input, samples: shape.samples)
+        let fresh = try self.rig(shape, threads: 1)
+        fresh.set(Dictionary(uniqueKeysWithValues: rig.network.table.parameters.map { ($0.name, rig.parameter($0.name).doubles) }))
+        #expect(bitDifference(trained, fresh.predict(input, samples: shape.samples)) == nil)
+        #expect(bitDifference(trained, before) != nil)
+        rig.set(parameters(shape))
+        #expect(bitDifference(rig.predict(input, samples: shape.samples), before) == nil)
+    }
+
     @Test("NaN in a frame is NaN in its outputs, and in a weight in all")
     func nan() throws {
         let shape = Self.shapes[0]
@@ -126,6 +143,7 @@ struct PredictionTests {
         let outputs = rig.predict(input, samples: 3)
         #expect(outputs[48..<96].allSatisfy { $0.isNaN } && !outputs[..<48].contains { $0.isNaN })
         rig.network.parameters[rig.network.table["fc1.weight"].range.lowerBound] = .nan
+        rig.network.weightsChanged()
         #expect(rig.predict(input, samples: 3).filter { $0.isNaN }.count == 3 * 48)
     }
 }

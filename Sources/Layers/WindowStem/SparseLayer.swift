@@ -39,6 +39,12 @@ package final class SparseLayer: @unchecked Sendable {
     private let channelSums: UnsafeMutablePointer<Float>
     /// (outputs): what is added to every sample beside its products.
     private let offsets: UnsafeMutablePointer<Float>
+    /// (outputs): the background's sums of the last prediction, which are those of the next while the weights stay.
+    private let backgroundSums: UnsafeMutablePointer<Double>
+    /// The weights that `backgroundSums` were made from; see `Pass.weightsVersion`.
+    private var backgroundVersion: Int?
+    /// Whether the prediction under way takes the background from `backgroundSums`.
+    private var knowsBackground = false
     private let scratch: [UnsafeMutablePointer<Float>]
 
     /// - Parameter carver: gives room, on `threads` threads. The owner keeps the memory.
@@ -54,6 +60,7 @@ package final class SparseLayer: @unchecked Sendable {
         packedGradient = carver.floats(counts.gradient)
         channelSums = carver.floats(counts.sums)
         offsets = carver.floats(outputs)
+        backgroundSums = carver.carve(Double.self, count: outputs).baseAddress!
         scratch = carver.floats(counts.scratch, of: threads)
     }
 
@@ -69,7 +76,7 @@ package final class SparseLayer: @unchecked Sendable {
     package static func bytes(rows: Int, outputs: Int, maximumSamples: Int, threads: Int) -> Int {
         let counts = counts(rows: rows, outputs: outputs, samples: maximumSamples)
         return [counts.partials, counts.gradient, counts.sums, outputs].reduce(0) { $0 + Arena.bytes(Float.self, count: $1) }
-            + threads * Arena.bytes(Float.self, count: counts.scratch)
+            + Arena.bytes(Double.self, count: outputs) + threads * Arena.bytes(Float.self, count: counts.scratch)
     }
 
     private static func counts(
@@ -145,7 +152,10 @@ package final class SparseLayer: @unchecked Sendable {
     // MARK: Prediction
 
     /// Starts a prediction: a forward pass by `SparseDense.predict`, which no backward pass can follow.
-    package func beginPrediction(_ input: SparseDense) {
+    /// - Parameter weightsVersion: see `Pass.weightsVersion`. Sums over the background are made once for each.
+    package func beginPrediction(_ input: SparseDense, weightsVersion: Int) {
+        knowsBackground = backgroundVersion == weightsVersion
+        backgroundVersion = weightsVersion
         let bytes = 8 * SparseDense.predictionCount(samples: input.samples, outputs: outputs)
         let sums = UnsafeMutableRawPointer(partials)
         team.forEach(Self.predictionLanes(held.rowCount)) { lane, _ in
@@ -166,12 +176,19 @@ package final class SparseLayer: @unchecked Sendable {
         let sums = UnsafeMutableRawPointer(partials)
         let backgroundScale = Self.backgroundScale(input)
         team.forEach(lanes) { lane, thread in
-            for position in stride(from: positions.lowerBound + lane, to: positions.upperBound, by: lanes) {
-                let next = position + lanes
+            // What has neither an active window nor a background to be added is not even looked ahead to.
+            func next(from first: Int) -> Int? {
+                stride(from: first, to: positions.upperBound, by: lanes).first {
+                    !knowsBackground || input.isActive(block: held.numbers[$0])
+                }
+            }
+            var position = next(from: positions.lowerBound + lane)
+            while let current = position {
+                position = next(from: current + lanes)
                 input.predict(
-                    block: held.numbers[position], row: held.rows[position],
-                    next: next < positions.upperBound ? held.rows[next] : nil, weights: weights, scales: scales,
-                    backgroundScale: backgroundScale, sums: sums + lane * bytes, scratch: scratch[thread])
+                    block: held.numbers[current], row: held.rows[current], next: position.map { held.rows[$0] },
+                    weights: weights, scales: scales, backgroundScale: knowsBackground ? nil : backgroundScale,
+                    sums: sums + lane * bytes, scratch: scratch[thread])
                 if thread == 0 { poll() }
             }
         }
@@ -190,6 +207,12 @@ package final class SparseLayer: @unchecked Sendable {
                         of: sums.load(fromByteOffset: place, as: Double.self) + value, toByteOffset: place, as: Double.self)
                 }
             }
+        }
+        let background = (sums + (input.samples + 1) * padded * 8).assumingMemoryBound(to: Double.self)
+        if knowsBackground {
+            background.update(from: backgroundSums, count: outputs)
+        } else {
+            backgroundSums.update(from: background, count: outputs)
         }
         return PredictionSums(
             sums: sums, rowBytes: padded * 8, samples: input.samples,

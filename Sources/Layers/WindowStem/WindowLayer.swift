@@ -18,10 +18,12 @@ package protocol WindowLayer: AnyObject {
 
     /// The same, where each sample's y must be a function of its x and the weights alone, bit for bit: whatever the other samples
     /// are, and however the layer is divided. Background is left out of x; no `backward` follows.
-    /// - Parameter scales: (samples), `ExactSum.scale` of each sample's largest value.
+    /// - Parameters:
+    ///   - weightsVersion: see `Pass.weightsVersion`.
+    ///   - scales: (samples), `ExactSum.scale` of each sample's largest value.
     func predict(
-        _ input: SparseDense, weights: UnsafePointer<Float>, bias: UnsafePointer<Float>, scales: UnsafePointer<Float>,
-        y: UnsafeMutablePointer<Float>
+        _ input: SparseDense, weights: UnsafePointer<Float>, weightsVersion: Int, bias: UnsafePointer<Float>,
+        scales: UnsafePointer<Float>, y: UnsafeMutablePointer<Float>
     ) throws
 
     /// The gradient of x, in the place of x, where it was not left out; and what becomes of the gradient of w.
@@ -84,11 +86,11 @@ final class LocalWindowLayer: WindowLayer {
     }
 
     func predict(
-        _ input: SparseDense, weights: UnsafePointer<Float>, bias: UnsafePointer<Float>, scales: UnsafePointer<Float>,
-        y: UnsafeMutablePointer<Float>
+        _ input: SparseDense, weights: UnsafePointer<Float>, weightsVersion: Int, bias: UnsafePointer<Float>,
+        scales: UnsafePointer<Float>, y: UnsafeMutablePointer<Float>
     ) {
         guard input.samples > 0 else { return }
-        sparse.beginPrediction(input)
+        sparse.beginPrediction(input, weightsVersion: weightsVersion)
         sparse.predict(input, sparse.held.numbers.indices, weights: weights, scales: scales)
         let sums = sparse.finishPrediction(input)
         team.forEach(input.samples) { sample, _ in

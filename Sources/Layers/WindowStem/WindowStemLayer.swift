@@ -88,7 +88,9 @@ package final class WindowStemLayer: Layer {
             }
             // An image's values must be a function of the image and the weights alone.
             for sample in 0..<pass.samples { scales[sample] = ExactSum.scale(peak: peaks[2 * sample + 1]) }
-            try windowLayer.predict(windows, weights: weight.values, bias: bias.values, scales: scales, y: hidden)
+            try windowLayer.predict(
+                windows, weights: weight.values, weightsVersion: pass.weightsVersion, bias: bias.values, scales: scales,
+                y: hidden)
         }
         return hidden
     }
