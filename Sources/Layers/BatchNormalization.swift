@@ -65,6 +65,8 @@ final class BatchNormalizationLayer: Layer {
     private var x: UnsafeMutablePointer<Float>!
     /// Rows of all ranks.
     private var globalRows = 0
+    /// The weights that factor and offset were made of for evaluation; nil: they are a batch's.
+    private var evaluationVersion: Int?
 
     init(_ description: BatchNormalization, _ input: Shape, _ builder: inout LayerBuilder) {
         channels = input.channels
@@ -136,6 +138,7 @@ final class BatchNormalizationLayer: Layer {
         let rows = pass.samples * positions
         let blocks = kernel.blocks(rows: rows)
         if pass.mode == .training {
+            evaluationVersion = nil
             if itemsBefore == 0 {
                 try pass.forEach(blocks) { block, _ in
                     kernel.statistics(
@@ -148,7 +151,8 @@ final class BatchNormalizationLayer: Layer {
                 totals: totals.baseAddress!, count: max(1, globalRows), epsilon: epsilon, gamma: scale.values, beta: shift.values,
                 mean: mean, inverse: inverse, variance: variance, scale: factor, shift: offset)
             stageRunningStatistics(pass)
-        } else {
+        } else if evaluationVersion != pass.weightsVersion {
+            evaluationVersion = pass.weightsVersion
             for channel in 0..<channels {
                 let value = Double(scale.values[channel]) / (Double(runningVariance.values[channel]) + epsilon).squareRoot()
                 factor[channel] = Float(value)

@@ -34,7 +34,7 @@ package final class Adam: Optimizer, @unchecked Sendable {
     package static func bytes(for table: ParameterTable) -> Int { bytes(holding: HeldRanges(all: table)) }
 
     /// Bytes of arena that the moments of these elements need.
-    package static func bytes(holding held: HeldRanges) -> Int { 2 * Arena.bytes(Float.self, count: held.count) }
+    package static func bytes(holding held: HeldRanges) -> Int { 2 * OptimizerMemory.stateBytes(held) }
 
     /// First moments, laid out as `held` says.
     package var firstMoments: UnsafeMutablePointer<Float> { state(0) }

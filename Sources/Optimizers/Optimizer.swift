@@ -105,9 +105,21 @@ package struct OptimizerMemory: @unchecked Sendable {  // pointers into arenas t
         self.held = held
         self.weights = weights
         self.arena = arena
-        self.states = (0..<states).map { _ in arena.carve(Float.self, count: held.count).baseAddress! }
+        self.states = (0..<states).map { state in
+            let room = arena.carve(Float.self, count: held.count + Self.page / 4).baseAddress!
+            let wanted = UInt(bitPattern: weights) &+ UInt((state + 1) * Self.page / (states + 1) / Arena.alignment * Arena.alignment)
+            return room + Int((wanted &- UInt(bitPattern: room)) % UInt(Self.page)) / 4
+        }
         regions = UpdateRegions(configuration, table: table)
     }
+
+    /// Weights and states lie evenly apart within pages. Processors compare the last twelve bits of addresses to tell whether a load
+    /// must wait for a store before it. If one array began a little behind another, modulo 4,096, an update's loads would wait for
+    /// stores to other arrays ("4K aliasing" in Intel's optimization manual).
+    private static let page = 4_096
+
+    /// Bytes of arena that one state takes.
+    static func stateBytes(_ held: HeldRanges) -> Int { Arena.bytes(Float.self, count: held.count + page / 4) }
 
     /// How the parts of the arena are treated: `forEachPart` hands out indices of these.
     var treatments: [Treatment] { regions.treatments }

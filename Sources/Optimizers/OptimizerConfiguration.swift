@@ -88,7 +88,7 @@ package struct OptimizerConfiguration: Sendable, Codable, Equatable {
 
     /// Bytes of arena that the state of these elements needs.
     package func bytes(holding held: HeldRanges) -> Int {
-        stateNames.count * Arena.bytes(Float.self, count: held.count)
+        stateNames.count * OptimizerMemory.stateBytes(held)
     }
 
     /// Rate multiplier and weight decay of a role; nil: it is never updated.
