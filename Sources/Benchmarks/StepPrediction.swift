@@ -33,7 +33,7 @@ package enum StepPrediction {
         let team = try WorkerTeam(count: threads)
         let shard = (batch + ranks - 1) / ranks
         var rates: [Int: StoredRates] = [:]
-        for samples in Set([shard, batch].map { min($0, StoredProbe.most) }) {
+        for samples in Set([shard, batch]) {
             rates[samples] = try StoredProbe.measure(network, optimizer: optimizer, shard: samples, team: team) {}
         }
         let projection = StoredProjection(

@@ -27,8 +27,8 @@ package struct StoredProjectionBenchmark {
         self.latency = latency
     }
 
-    /// Samples of a rank at which rates are measured.
-    private static let shards = [1, 2, 4, 8]
+    /// Samples of a rank at which rates are measured; the last: as of any more.
+    private var shards: [Int] { [1, 2, 4, 8, StoredProbe.most(network) + 1] }
 
     /// - Throws: `ArenaError`, `ThreadError`.
     package func run() throws -> BenchmarkReport {
@@ -43,7 +43,7 @@ package struct StoredProjectionBenchmark {
     func projection() throws -> StoredProjection {
         let team = try WorkerTeam(count: threads)
         var rates: [Int: StoredRates] = [:]
-        for shard in Self.shards where shard <= batch {
+        for shard in shards where shard <= batch {
             rates[shard] = try StoredProbe.measure(network, optimizer: optimizer, shard: shard, team: team) {}
         }
         return StoredProjection(

@@ -103,7 +103,7 @@ private final class JointGraphLayer: Layer {
         mixed = builder.carver.floats(builder.samples * joints * features)
         joined = builder.carver.floats(builder.samples * joints * features)
         gradient = builder.carver.floats(builder.samples * joints * features)
-        builder.needScratch(joints * features + 2 * joints)
+        builder.needScratch(2 * (joints * features + MapProduct.slack))
         needsInputGradient = builder.needsInputGradient
     }
 
@@ -126,33 +126,44 @@ private final class JointGraphLayer: Layer {
             MapSoftmax.forward(
                 scores: x, stride: all, positions: positions, channels: joints, weights: weights, scratch: scratch)
             // F = w^T f, (joints, features).
-            BLAS.gemm(
-                transposeA: true, m: joints, n: features, k: positions, a: weights, strideA: joints, b: x + joints, strideB: all,
-                beta: 0, c: scratch, strideC: features)
-            adjacency.withUnsafeBufferPointer {
-                BLAS.gemm(
-                    m: joints, n: features, k: joints, a: $0.baseAddress!, strideA: joints, b: scratch, strideB: features,
-                    beta: 0, c: mixed, strideC: features)
-            }
+            MapProduct.reduce(
+                x: weights, xStep: joints, y: x + joints, yStep: all, positions: positions, rows: joints, columns: features,
+                sums: scratch)
+            mixJoints(scratch, step: features, into: mixed)
             BLAS.gemm(
                 m: joints, n: features, k: features, a: mixed, strideA: features, b: weight.values, strideB: features,
                 beta: 0, c: joined, strideC: features)
             OutputHead.relu.forward(joined, count: joints &* features)
-            BLAS.gemm(
-                m: positions, n: features, k: joints, a: weights, strideA: joints, b: joined, strideB: features, beta: 0,
-                c: y + joints, strideC: step)
             let share = 1 / Float(joints)
-            for position in 0..<positions {
-                let row = y + position &* step
-                row.update(from: weights + position &* joints, count: joints)
-                for index in joints..<all { row[index] *= share }
-            }
+            for index in 0..<joints &* features { scratch[index] = joined[index] * share }
+            MapProduct.multiply(
+                x: weights, xStep: joints, w: scratch, wStep: features, positions: positions, inputs: joints, outputs: features,
+                y: y + joints, yStep: step)
+            for position in 0..<positions { (y + position &* step).update(from: weights + position &* joints, count: joints) }
         }
         if let inspector = pass.inspector {
             inspector.softmax(weights, samples: pass.samples, positions: map.positions, joints: joints)
             inspector.rectified(joined, rows: pass.samples * joints, channels: features)
         }
         return target
+    }
+
+    /// A · values.
+    /// - Parameters:
+    ///   - values: (joints, features), `step` floats from a joint to the next. result: (joints, features), overwritten.
+    private func mixJoints(_ values: UnsafePointer<Float>, step: Int, into result: UnsafeMutablePointer<Float>) {
+        adjacency.withUnsafeBufferPointer {
+            MapProduct.multiply(
+                x: $0.baseAddress!, xStep: joints, w: values, wStep: step, positions: joints, inputs: joints, outputs: features,
+                y: result, yStep: features)
+        }
+    }
+
+    /// Columns of joints become rows, times a factor: (features, joints).
+    private func transpose(_ values: UnsafePointer<Float>, factor: Float, into result: UnsafeMutablePointer<Float>) {
+        for feature in 0..<features {
+            for joint in 0..<joints { result[feature &* joints &+ joint] = values[joint &* features &+ feature] * factor }
+        }
     }
 
     func backward(_ dy: UnsafeMutablePointer<Float>, _ pass: Pass) throws -> UnsafeMutablePointer<Float>? {
@@ -163,46 +174,40 @@ private final class JointGraphLayer: Layer {
             let weights = weights + sample &* positions &* joints
             let (joined, gradient) = (joined + sample &* joints &* features, gradient + sample &* joints &* features)
             let scratch = pass.scratch(thread)
-            // dm becomes that of the sum instead of the mean.
+            let transposed = scratch + (joints &* features &+ MapProduct.slack)
             let share = 1 / Float(joints)
-            for position in 0..<positions {
-                let row = dy + position &* all
-                for index in joints..<all { row[index] *= share }
-            }
             // dF' = w^T dm, then before the ReLU.
-            BLAS.gemm(
-                transposeA: true, m: joints, n: features, k: positions, a: weights, strideA: joints, b: dy + joints,
-                strideB: all, beta: 0, c: gradient, strideC: features)
+            MapProduct.reduce(
+                x: weights, xStep: joints, y: dy + joints, yStep: all, positions: positions, rows: joints, columns: features,
+                sums: gradient)
+            for index in 0..<joints &* features { gradient[index] *= share }
             OutputHead.relu.backward(outputs: joined, gradient: gradient, count: joints &* features)
             guard let dx = dx.map({ $0 + sample &* map.count }) else { return }
             // Of w, through m and as an output: dw = dm F'^T + dw.
-            BLAS.gemm(
-                transposeB: true, m: positions, n: joints, k: features, a: dy + joints, strideA: all, b: joined,
-                strideB: features, beta: 0, c: dx, strideC: all)
+            transpose(joined, factor: share, into: transposed)
+            MapProduct.multiply(
+                x: dy + joints, xStep: all, w: transposed, wStep: joints, positions: positions, inputs: features,
+                outputs: joints, y: dx, yStep: all)
             // dF = A^T (dG W^T); A is symmetric. In the place of df first, which is written last.
             let room = dx + joints
             BLAS.gemm(
                 transposeB: true, m: joints, n: features, k: features, a: gradient, strideA: features, b: weight.values,
                 strideB: features, beta: 0, c: room, strideC: all)
-            adjacency.withUnsafeBufferPointer {
-                BLAS.gemm(
-                    m: joints, n: features, k: joints, a: $0.baseAddress!, strideA: joints, b: room, strideB: all, beta: 0,
-                    c: scratch, strideC: features)
-            }
+            mixJoints(room, step: all, into: scratch)
             for position in 0..<positions {
                 let (target, source) = (dx + position &* all, dy + position &* all)
                 for joint in 0..<joints { target[joint] += source[joint] }
             }
             // Through F: dw += f dF^T; df = w dF.
-            BLAS.gemm(
-                transposeB: true, m: positions, n: joints, k: features, a: x + joints, strideA: all, b: scratch,
-                strideB: features, beta: 1, c: dx, strideC: all)
-            BLAS.gemm(
-                m: positions, n: features, k: joints, a: weights, strideA: joints, b: scratch, strideB: features, beta: 0,
-                c: dx + joints, strideC: all)
+            transpose(scratch, factor: 1, into: transposed)
+            MapProduct.multiply(
+                x: x + joints, xStep: all, w: transposed, wStep: joints, positions: positions, inputs: features,
+                outputs: joints, y: dx, yStep: all, accumulating: true)
+            MapProduct.multiply(
+                x: weights, xStep: joints, w: scratch, wStep: features, positions: positions, inputs: joints, outputs: features,
+                y: dx + joints, yStep: all)
             MapSoftmax.backward(
-                weights: weights, positions: positions, channels: joints, gradient: dx, stride: all,
-                scratch: scratch + joints &* features)
+                weights: weights, positions: positions, channels: joints, gradient: dx, stride: all, scratch: scratch)
         }
         if pass.samples > 0 {
             Kernels.Dense.weightGradient(

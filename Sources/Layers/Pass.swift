@@ -37,8 +37,8 @@ package final class Pass {
     package var intermediateOutputs: [UnsafeMutablePointer<Float>] = []
     /// Seconds of each leaf layer, by its number.
     package var times: LayerTimes
-    /// Seconds that layers waited for other ranks, added up until somebody sets it to 0.
-    package var waited = 0.0
+    /// What layers exchanged with other ranks, added up until somebody takes it.
+    private var exchanged = LayerExchange()
     /// Is told what layers compute; nil in most passes.
     package var inspector: LayerInspector?
 
@@ -66,9 +66,20 @@ package final class Pass {
 
     /// Runs what waits for other ranks.
     package func waiting<Value>(_ body: () throws -> Value) rethrows -> Value {
-        let start = Stopwatch.now
-        defer { waited += Stopwatch.now - start }
+        let (start, sent) = (Stopwatch.now, communicator.bytesSent)
+        defer {
+            let seconds = Stopwatch.now - start
+            exchanged.seconds += seconds
+            if sink == nil { exchanged.forward += seconds }
+            exchanged.bytes += communicator.bytesSent - sent
+        }
         return try Trace.span("exchange", body)
+    }
+
+    /// What layers exchanged since the last call.
+    package func takeExchange() -> LayerExchange {
+        defer { exchanged = LayerExchange() }
+        return exchanged
     }
 
     /// A thread's own room.
@@ -112,6 +123,17 @@ package final class Pass {
 
     /// The gradient of a parameter is written.
     package func finished(_ parameter: LayerParameter) throws { try sink?.gradientFinished(parameter.parameter) }
+}
+
+/// What layers exchange with other ranks by themselves: activations of divided layers, batch statistics.
+package struct LayerExchange: Sendable, Equatable {
+    /// Sending and waiting; `forward` of that, in the forward pass.
+    package var seconds = 0.0
+    package var forward = 0.0
+    /// That this rank sent.
+    package var bytes: UInt64 = 0
+
+    package init() {}
 }
 
 /// Seconds spent in each leaf layer, forward and backward, added up until reset.

@@ -5,17 +5,20 @@ import Tensors
 
 /// What a rank computes of a network in what time, with all its threads. Seconds.
 package struct StoredRates: Sendable, Equatable, Codable {
-    /// A sample, forward and backward.
+    /// A sample, forward and backward, beside `weight`.
     package var sample: Double
     /// Of that, forward.
     package var forward: Double
     /// A parameter's update.
     package var update: Double
+    /// A parameter's part of a step, forward and backward, however many samples there are.
+    package var weight: Double
 
-    package init(sample: Double, forward: Double, update: Double) {
+    package init(sample: Double, forward: Double, update: Double, weight: Double = 0) {
         self.sample = sample
         self.forward = forward
         self.update = update
+        self.weight = weight
     }
 }
 
@@ -74,8 +77,10 @@ package struct StoredCostModel: Sendable {
         let handing = kind == .sharded ? travel.sum(bytes: 4 * large, messages: 1) / 2 : 0
         let activations = activationSeconds(weights)
         let statistics = statisticsSeconds
-        let compute = shard * rates.sample + updated * rates.update
-        let backward = shard * (rates.sample - rates.forward)
+        // What `split` divides passes through the memory of one rank each.
+        let passing = (all - divisible * others) * rates.weight
+        let compute = shard * rates.sample + passing + updated * rates.update
+        let backward = shard * (rates.sample - rates.forward) + passing
         let hidden = travel.shape.threads > 1 ? min(gradients, backward / 2) : 0
         let exchange = gradients + handing + activations + statistics
         return CostModel.Prediction(

@@ -51,7 +51,7 @@ struct ExchangeAdvice {
             try StoredProbe.measure(
                 setting.network, optimizer: setting.optimizer, shard: setting.shard, team: team, begin: communicator.barrier)
         }
-        var values = [own.sample, own.forward, own.update, -Double(placement.threads)]
+        var values = [own.sample, own.forward, own.update, -Double(placement.threads), own.weight]
         try values.withUnsafeMutableBufferPointer { try communicator.maximum($0) }
         let shape = RankShape(ranks: communicator.size, nodes: communicator.place.nodes, threads: Int(-values[3]))
         let links = try LinkProbe(
@@ -59,7 +59,7 @@ struct ExchangeAdvice {
         ).measure()
         let model = StoredCostModel(
             network: setting.network, batch: configuration.batchSize, wireShare: Double(configuration.wire.stride) / 4,
-            rates: StoredRates(sample: values[0], forward: values[1], update: values[2]),
+            rates: StoredRates(sample: values[0], forward: values[1], update: values[2], weight: values[4]),
             travel: TravelTimes(shape: shape, links: links))
         // Asked for by name, `split` divides all that can be divided.
         let isChosen = configuration.exchange == .auto

@@ -15,15 +15,13 @@ struct PaceMeter {
     static func isDue(after step: Int) -> Bool { step > 0 && step % every == 0 }
 
     /// Takes over what the timer has measured: before it restarts, and before `take`.
-    /// - Parameter layerWaiting: seconds that layers waited for other ranks since the last call, which the timer takes for computing.
-    mutating func add(_ timer: StepTimer, layerWaiting: Double, restarts: Bool) {
+    mutating func add(_ timer: StepTimer, restarts: Bool) {
         var measured = RankPace()
         measured.elapsed = timer.elapsed
         measured.loading = timer.waiting
-        measured.exchanging = timer.exchangeWaiting
+        measured.exchanging = timer.exchangeWaiting - timer.layerWaiting
         measured.computing = timer.forward + timer.backward - timer.exchangeWaiting
         for member in RankPace.members { sums[keyPath: member] += measured[keyPath: member] - counted[keyPath: member] }
-        sums.computing -= layerWaiting
         counted = restarts ? RankPace() : measured
     }
 

@@ -45,8 +45,7 @@ extension Trainer {
 
     /// What the timer has measured goes into the pace; before it restarts, too.
     func addPace(restarts: Bool) {
-        pace.add(timer, layerWaiting: network.pass.waited, restarts: restarts)
-        network.pass.waited = 0
+        pace.add(timer, restarts: restarts)
     }
 
     /// What layers computed in the forward pass that has just been made, over all ranks; all call where one was asked to look.

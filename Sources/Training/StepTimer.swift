@@ -1,4 +1,5 @@
 import Exchange
+import Layers
 import System
 
 /// Where the time of the steps since the last logged one went, seconds.
@@ -13,6 +14,8 @@ struct StepTimer {
     private(set) var exchangeWaiting = 0.0
     /// That part of it which is within the forward pass.
     private(set) var forwardWaiting = 0.0
+    /// That part of it which layers waited by themselves, in both passes.
+    private(set) var layerWaiting = 0.0
     private(set) var bytes: UInt64 = 0
     /// The finite check, and comparing replicas.
     private(set) var checks = 0.0
@@ -57,13 +60,17 @@ struct StepTimer {
 
     /// - Parameters:
     ///   - cost: of the exchange in this step; `forwardCost` of that, its forward pass.
-    mutating func finishStep(samples count: Double, exchange cost: ExchangeCost, forward forwardCost: ExchangeCost) {
+    ///   - layers: what layers exchanged beside.
+    mutating func finishStep(
+        samples count: Double, exchange cost: ExchangeCost, forward forwardCost: ExchangeCost, layers: LayerExchange
+    ) {
         steps += 1
         samples += count
-        exchange += cost.seconds
-        exchangeWaiting += cost.waited
-        forwardWaiting += forwardCost.waited
-        bytes += cost.bytes
+        exchange += cost.seconds + layers.seconds
+        exchangeWaiting += cost.waited + layers.seconds
+        forwardWaiting += forwardCost.waited + layers.forward
+        layerWaiting += layers.seconds
+        bytes += cost.bytes + layers.bytes
     }
 
     /// Seconds of training since the last restart.

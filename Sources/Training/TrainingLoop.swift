@@ -128,6 +128,8 @@ extension Trainer {
         // Without a batch too: layers that look at the whole batch, or are divided among the ranks, are run by all together.
         let start = Stopwatch.now
         exchange.resetCost()
+        // A validation's counts for no step.
+        _ = network.pass.takeExchange()
         var total: StepStatistics?
         var forwardCost = ExchangeCost()
         var problem: FiniteCheck.Problem?
@@ -158,7 +160,7 @@ extension Trainer {
             }
         }
         guard let statistics = total, let batch = last, statistics.samples > 0 else {
-            timer.finishStep(samples: 0, exchange: forwardCost, forward: forwardCost)
+            timer.finishStep(samples: 0, exchange: forwardCost, forward: forwardCost, layers: network.pass.takeExchange())
             return try passOver(bad: bad, total!)
         }
         try checkpoints.advance()
@@ -172,7 +174,8 @@ extension Trainer {
         if statistics.skipped > 0 { try report(bad: bad) }
         step += 1
         if faults.strikes(.flipWeight, step: step) { Faults.flipBit(network.parameters, count: network.table.count) }
-        timer.finishStep(samples: statistics.samples, exchange: exchange.cost, forward: forwardCost)
+        timer.finishStep(
+            samples: statistics.samples, exchange: exchange.cost, forward: forwardCost, layers: network.pass.takeExchange())
         Trace.span("diagnosis") { diagnose(statistics) }
         for warning in collapse.warnings(step: step, statistics: statistics, inside: inside, head: model.description.head) {
             console.warning(warning)

@@ -51,6 +51,8 @@ struct StoredRun: Sendable {
         var averages: [String: [Float]] = [:]
         /// After each step, the rank's parameters, where they are kept.
         var course: [[String: [Float]]] = []
+        /// What the rank's layers exchanged by themselves, in all steps.
+        var layers = LayerExchange()
         /// Predictions of 7 samples by the last weights, the rank's own samples.
         var predictions: [Float] = []
     }
@@ -122,6 +124,7 @@ struct StoredRun: Sendable {
             average?.update(team: team)
             note(network, plan, optimizer, average, &result)
         }
+        result.layers = network.pass.takeExchange()
         try predict(network, communicator, &result)
         return result
     }

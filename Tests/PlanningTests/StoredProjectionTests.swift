@@ -54,6 +54,33 @@ struct StoredProjectionTests {
         #expect(one.latency == 0)
     }
 
+    @Test("what a step takes however many samples it has is told from what each takes, and divided with the weights")
+    func wayOfTheWeights() throws {
+        let (many, few) = ((forward: 0.050, whole: 0.130, update: 0.010), (forward: 0.020, whole: 0.070, update: 0.010))
+        let rates = StoredProbe.rates(many: many, samples: 8, few: few, fewSamples: 2, weights: 1_000)
+        #expect(abs(rates.sample - 0.010) < 1e-12 && abs(rates.forward - 0.005) < 1e-12)
+        #expect(abs(rates.weight - 5e-5) < 1e-12 && abs(rates.update - 1e-5) < 1e-12)
+        // One step alone: all of it is the samples'.
+        let alone = StoredProbe.rates(many: many, samples: 8, few: nil, fewSamples: 2, weights: 1_000)
+        #expect(alone.sample == 0.130 / 8 && alone.weight == 0)
+        // Noise makes no negative times.
+        let noise = StoredProbe.rates(many: few, samples: 8, few: many, fewSamples: 2, weights: 1_000)
+        #expect(noise.sample == 0 && noise.forward == 0 && noise.weight > 0)
+        // `split` divides the way of the weights, `allreduce` does not.
+        let ren = NetworkDescription.ren()
+        func compute(_ kind: ExchangeKind, weight: Double) -> Double {
+            StoredCostModel(
+                network: ren, batch: 128, wireShare: 1,
+                rates: StoredRates(sample: 1e-3, forward: 5e-4, update: 0, weight: weight),
+                travel: TravelTimes(shape: RankShape(ranks: 4, nodes: 4, threads: 1), links: .ethernet(gigabits: 1, latency: 0))
+            ).prediction(kind).compute
+        }
+        let all = Double(ren.declarations.filter(\.role.isTrained).reduce(0) { $0 + $1.count })
+        #expect(abs(compute(.allreduce, weight: 1e-8) - compute(.allreduce, weight: 0) - 1e-8 * all) < 1e-9)
+        let divided = compute(.split, weight: 1e-8) - compute(.split, weight: 0)
+        #expect(divided > 1e-8 * all / 4 && divided < 1e-8 * all * 0.3)
+    }
+
     @Test("latency counts for more, the more ranks there are")
     func latency() {
         let projection = projection(.dense())
