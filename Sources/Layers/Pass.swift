@@ -65,13 +65,14 @@ package final class Pass {
     }
 
     /// Runs what waits for other ranks.
-    package func waiting<Value>(_ body: () throws -> Value) rethrows -> Value {
+    /// - Parameter isExchange: whether what is sent belongs to the step; what looks at a step does not.
+    package func waiting<Value>(isExchange: Bool = true, _ body: () throws -> Value) rethrows -> Value {
         let (start, sent) = (Stopwatch.now, communicator.bytesSent)
         defer {
             let seconds = Stopwatch.now - start
             exchanged.seconds += seconds
-            if sink == nil { exchanged.forward += seconds }
-            exchanged.bytes += communicator.bytesSent - sent
+            if sink == nil && isExchange { exchanged.forward += seconds }
+            if isExchange { exchanged.bytes += communicator.bytesSent - sent }
         }
         return try Trace.span("exchange", body)
     }

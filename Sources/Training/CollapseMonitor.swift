@@ -46,7 +46,9 @@ package struct CollapseMonitor {
         }
         values[units + 1] = Double(stem.deadPooledCount(samples: samples))
         values[units + 2] = Double(samples * stem.flattened)
-        if communicator.size > 1 { try values.withUnsafeMutableBufferPointer { values in try network.pass.waiting { try communicator.sum(values) } } }
+        if communicator.size > 1 {
+            try values.withUnsafeMutableBufferPointer { values in try network.pass.waiting(isExchange: false) { try communicator.sum(values) } }
+        }
         return Inside(
             deadUnitShare: Double(values[..<units].count { $0 == 0 }) / Double(units),
             hiddenGradientNorm: values[units].squareRoot(), deadPooledShare: values[units + 1] / max(1, values[units + 2]))

@@ -87,6 +87,7 @@ struct Axis {
     init(values: [Double], mayBeLogarithmic: Bool) {
         var (low, high) = (values.min() ?? 0, values.max() ?? 1)
         let logarithmic = mayBeLogarithmic && low > 0 && high / low > 50
+        if low == 0 && high == 0 { high = 1 }
         if !(high > low) { (low, high) = (low - max(abs(low) * 0.1, 1e-9), high + max(abs(high) * 0.1, 1e-9)) }
         if logarithmic {
             (self.low, self.high) = (log10(low), log10(high) + 0.02)

@@ -27,7 +27,7 @@ enum Page {
         .finding{background:var(--warn);border-left:4px solid var(--warnline);border-radius:.25rem;padding:.5rem .75rem;margin:.5rem 0;overflow-wrap:anywhere}
         .finding.bad{background:var(--bad);border-color:var(--badline)}.finding em{display:block;font-style:normal;color:var(--soft)}
         .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,26rem),1fr));gap:1.25rem}
-        figure{margin:0;min-width:0;break-inside:avoid}figcaption{font-weight:600;font-size:.95rem}
+        figure{margin:0;min-width:0;break-inside:avoid}table+figure{margin-top:1.25rem}figcaption{font-weight:600;font-size:.95rem}
         .legend{display:flex;flex-wrap:wrap;gap:.1rem .9rem;font-size:.8rem;color:var(--soft);overflow-wrap:anywhere}.legend span{min-width:0}
         .k{display:inline-block;width:.9rem;height:3px;margin-right:.35rem;vertical-align:middle;background:currentColor}
         .k.level{background:repeating-linear-gradient(90deg,var(--soft) 0 4px,transparent 4px 7px)}
