@@ -4,7 +4,7 @@
 #
 # Usage: Scripts/diagnosis.sh [SEEDS] [--keep]      default: 10 healthy runs of each preset at a small size, and one at full size
 #        --keep: runs of the last time that were as they should be are not made again
-# Takes half an hour on two cores and 3 GB of memory. Needs python3 and mpirun, and root: one
+# Takes a few minutes on two cores and 3 GB of memory. Needs python3 and mpirun, and root: one
 # mistake is a slow link (Cluster/local).
 set -euo pipefail
 # shellcheck source=Scripts/setup.sh

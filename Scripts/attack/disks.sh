@@ -15,20 +15,27 @@ in_own_mounts() {
 # small_disk KIB
 small_disk() { mount -t tmpfs -o "size=${1}k" none "$round/disk" || skipped "no tmpfs can be mounted here"; }
 
+# KiB of a checkpoint of the attacked network.
+checkpoint_size() { du -sk "$(find "$references/1/checkpoints" -mindepth 1 -maxdepth 1 -name 'step-*' | sort | tail -n 1)" | cut -f 1; }
+
+# make_room: on the disk, for a whole run.
+make_room() { mount -o "remount,rw,size=$((20 * $(checkpoint_size) + 100000))k" "$round/disk"; }
+
 # Room for two or three checkpoints: the run meets ENOSPC somewhere within one. What it saved before is whole, and with
 # room again it goes on to the same bits.
 attack_full_disk() { in_own_mounts on_full_disk; }
 attack_on_full_disk() {
-    local run=$round/disk/run
-    draw 240
-    small_disk $((300 + drawn * 2))
+    local run=$round/disk/run size
+    size=$(checkpoint_size)
+    draw "$size"
+    small_disk $((100 + 2 * size + drawn))
     choose 1 2
     local ranks=$chosen
     train "$ranks" "$run" --checkpoint-every 5 --keep-checkpoints 100
     expect_refusal 'No space left on device'
     expect_same_checkpoints "$run" "$references/$ranks"
     record_lost "$run"
-    mount -o remount,size=100m "$round/disk"
+    make_room
     finish "$ranks" "$run" --checkpoint-every 5
 }
 
@@ -39,7 +46,7 @@ attack_on_full_disk_at_start() {
     small_disk $((drawn * 4 + 4))
     train 1 "$round/disk/run" --checkpoint-every 5
     expect_refusal 'No space left on device'
-    mount -o remount,size=100m "$round/disk"
+    make_room
     finish 1 "$round/disk/run" --checkpoint-every 5
     record lost 0
 }
@@ -48,7 +55,7 @@ attack_on_full_disk_at_start() {
 attack_read_only() { in_own_mounts on_read_only; }
 attack_on_read_only() {
     local run=$round/disk/run before
-    small_disk 10000
+    small_disk $((10000 + 20 * $(checkpoint_size)))
     half_run 1 "$run"
     before=$(tree "$run")
     mount -o remount,ro "$round/disk"
@@ -58,7 +65,7 @@ attack_on_read_only() {
     train "$chosen" "$round/disk/new"
     expect_refusal 'read-only'
     [[ $(tree "$run") == "$before" ]] || broken "a read-only directory was changed"
-    mount -o remount,rw "$round/disk"
+    make_room
     finish 1 "$run" --checkpoint-every 20
     record lost 0
 }

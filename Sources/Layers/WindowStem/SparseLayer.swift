@@ -43,8 +43,9 @@ package final class SparseLayer: @unchecked Sendable {
     private let backgroundSums: UnsafeMutablePointer<Double>
     /// The weights that `backgroundSums` were made from; see `Pass.weightsVersion`.
     private var backgroundVersion: Int?
-    /// Whether the prediction under way takes the background from `backgroundSums`.
-    private var knowsBackground = false
+    /// The weights of the prediction under way, and whether it takes the background from `backgroundSums`.
+    private var predictionVersion = 0
+    private var knowsBackground: Bool { backgroundVersion == predictionVersion }
     private let scratch: [UnsafeMutablePointer<Float>]
 
     /// - Parameter carver: gives room, on `threads` threads. The owner keeps the memory.
@@ -154,8 +155,7 @@ package final class SparseLayer: @unchecked Sendable {
     /// Starts a prediction: a forward pass by `SparseDense.predict`, which no backward pass can follow.
     /// - Parameter weightsVersion: see `Pass.weightsVersion`. Sums over the background are made once for each.
     package func beginPrediction(_ input: SparseDense, weightsVersion: Int) {
-        knowsBackground = backgroundVersion == weightsVersion
-        backgroundVersion = weightsVersion
+        predictionVersion = weightsVersion
         let bytes = 8 * SparseDense.predictionCount(samples: input.samples, outputs: outputs)
         let sums = UnsafeMutableRawPointer(partials)
         team.forEach(Self.predictionLanes(held.rowCount)) { lane, _ in
@@ -213,6 +213,7 @@ package final class SparseLayer: @unchecked Sendable {
             background.update(from: backgroundSums, count: outputs)
         } else {
             backgroundSums.update(from: background, count: outputs)
+            backgroundVersion = predictionVersion
         }
         return PredictionSums(
             sums: sums, rowBytes: padded * 8, samples: input.samples,
