@@ -76,8 +76,8 @@ package struct ICVLDataSet: Sendable {
                     + "\(split.heldOut.count), are held out")
         case .sequence:
             notes.append(
-                "the training frames are of too few sequences to hold whole ones out: the last \(percent)% of the frames, "
-                    + "\(split.heldOut.count), are")
+                "the training frames are of too few sequences to hold whole ones out, so the last \(percent)% of the "
+                    + "frames, \(split.heldOut.count), are held out")
         case .fraction: break
         }
         return set(split.training, part(split.heldOut), "the last \(percent)% of the training frames")

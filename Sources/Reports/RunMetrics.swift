@@ -21,6 +21,8 @@ package struct RunMetrics {
     /// Seconds of training up to each line of a step: the sum of `step_ms`, without validations and checkpoints.
     package private(set) var seconds: [Double] = []
     package private(set) var validations: [Validation] = []
+    /// The test frames, evaluated at the end of the run.
+    package private(set) var test: Validation?
     package private(set) var pauses: [Pause] = []
     /// Of always predicting the mean label.
     package private(set) var baseline: [String: Double] = [:]
@@ -74,6 +76,8 @@ package struct RunMetrics {
         }
         let validation = members("validation.")
         if !validation.isEmpty { validations.append(Validation(step: Int(step), values: validation)) }
+        let test = members("test.")
+        if !test.isEmpty { self.test = Validation(step: test["weights_of_step"].flatMap { Int(exactly: $0) } ?? Int(step), values: test) }
         if let pause = fields["checkpoint.pause_ms"] {
             let writing = scanner.texts.first { scanner.names[$0.path] == "checkpoint.writing" }?.value
             pauses.append(Pause(step: Int(step), milliseconds: pause, writing: writing ?? ""))

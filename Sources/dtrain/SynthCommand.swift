@@ -138,7 +138,7 @@ struct SynthCommand: ParsableCommand {
         CommandRunner.say(
             "\(out): \(training.count) training and \(testFrames) test frames of \(imageSize), "
                 + format("%.1f s", seconds) + format(" (%.0f frames/s)", Double(count) / seconds))
-        CommandRunner.say("train on it: dtrain --data \(out)")
+        CommandRunner.say("train on it: dtrain --preset dtrain-hand --data \(out)")
     }
 
     /// Says how far the frames' centres of mass lie from the given ones.

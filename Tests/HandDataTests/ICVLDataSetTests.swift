@@ -139,7 +139,7 @@ private func message(_ folder: TemporaryFolder, _ directory: String = "") -> Str
         try standard(in: folder)
         let data = try ICVLDataSet.open(folder.path, validation: .sequence)
         #expect((data.training.count, data.heldOut.count, data.test?.count) == (18, 2, 4))
-        #expect(data.notes == ["the training frames are of too few sequences to hold whole ones out: the last 10% of the frames, 2, are"])
+        #expect(data.notes == ["the training frames are of too few sequences to hold whole ones out, so the last 10% of the frames, 2, are held out"])
         #expect(try ICVLDataSet.open(folder.path, validation: .fraction).heldOut.fingerprint == data.heldOut.fingerprint)
     }
 

@@ -64,6 +64,16 @@ struct ReportTests {
         #expect(try verdict([]).contains("not logged a step"))
     }
 
+    @Test func theTestFramesErrorIsOnThePage() throws {
+        let lines = [
+            step(100, loss: "1"), validation(100, 30),
+            #"{"step":100,"test":{"split":"test","frames":60,"joint_error_mm":31.26,"weights_of_step":80}}"#,
+        ]
+        let page = try Report.html([try run("tested", metrics: lines.joined(separator: "\n") + "\n")])
+        #expect(page.contains("<b>31.3 mm</b><span>test joint error, weights of step 80</span>"))
+        #expect(try !Report.html([try run("untested", metrics: lines[..<2].joined(separator: "\n") + "\n")]).contains("test joint error"))
+    }
+
     /// 300,000 lines: the issue's bound is 5 s and 3 MB.
     @Test func aLongRunGivesASmallPageSoon() throws {
         var text = ""

@@ -31,6 +31,9 @@ struct RunPage {
         var cells: [(String, String)] = []
         if let last = errors.last?.jointError { cells.append((figure(last) + " mm", "held-out joint error, last")) }
         if let best { cells.append((figure(best.jointError) + " mm", "the best, at step \(best.step)")) }
+        if let test = metrics.test, let error = test.jointError {
+            cells.append((figure(error) + " mm", "test joint error, weights of step \(test.step)"))
+        }
         if let success = errors.last?.values["success_40mm"] { cells.append((percent(success), "frames with all joints within 40 mm")) }
         if let loss = metrics.last("loss") { cells.append((figure(loss), "training loss, last")) }
         if let step = StepTimes(metrics) { cells.append((figure(step.total) + " ms", "a step, median")) }
