@@ -52,16 +52,20 @@ train() {
 
 if [[ -z $steps ]]; then
     say "measuring a step"
-    train 300 "$work/trial" --log-every 100 --validate-every 1000 >"$work/trial.log" || fail "the trial ended: $(tail -n 1 "$work/trial.log")"
+    # So few frames are soon rendered, as all are in most of a long run.
+    train 300 "$work/trial" --log-every 100 --validate-every 1000 --synthetic-frames 1000 >"$work/trial.log" || fail "the trial ended: $(tail -n 1 "$work/trial.log")"
     steps=$(awk -v minutes="$minutes" -F '"step_ms":' '/"step":(200|300),.*step_ms/ { split($2, rest, ","); sum += rest[1]; lines++ }
         END { printf "%d", minutes * 60000 / (sum / lines) }' "$work/trial/metrics.jsonl")
 fi
 
 run=${DTRAIN_RUN:-$root/runs/accuracy/$preset-$steps${DTRAIN_RANKS:+-ranks-$DTRAIN_RANKS}}
 say "training: dtrain train --preset $preset ${arguments[*]-} --steps $steps --run-dir $run"
-start=$SECONDS
-train "$steps" "$run" --resume auto --log-every 100 --validate-every 1000 --checkpoint-every 1000 >&2
-seconds=$((SECONDS - start))
+# Points enough for a curve, of presets with slow steps too.
+every=$((steps < 400 ? 10 : steps / 40))
+train "$steps" "$run" --resume auto --log-every "$((every / 10))" --validate-every "$every" --checkpoint-every "$every" >&2
+# Of the steps alone, so that it holds for a run that was broken off too. Of a step that was made again, the last counts.
+trained=$(sed -n 's/^{"step":\([0-9]*\),.*"step_ms":\([0-9.e+-]*\),.*/\1 \2/p' "$run/metrics.jsonl" | tac | sort -s -n -u -k 1,1 |
+    awk '{ sum += ($1 - last) * $2; last = $1 } END { printf "%.1f", sum / 60000 }')
 
 # error FOLDER: mean and median in mm of the folder's test frames.
 error() {
@@ -85,7 +89,7 @@ else
 fi
 printf '| preset | steps | minutes of training | synthetic hands (seed 777), mm | real test poses rendered, mm | their median frame, mm |\n'
 printf '|---|---|---|---|---|---|\n'
-printf '| %s | %s | %s | %s | %s | %s |\n' "$preset" "$steps" "$(awk -v s="$seconds" 'BEGIN { printf "%.1f", s / 60 }')" "$held" "$mean" "$median"
+printf '| %s | %s | %s | %s | %s | %s |\n' "$preset" "$steps" "$trained" "$held" "$mean" "$median"
 
 if [[ -n ${DTRAIN_PLOT-} ]]; then
     python=$("$root/Scripts/python-env.sh")

@@ -53,7 +53,7 @@ def mix(z):
 
 
 def bits(key, first, count):
-    """Numbers first, first + 1, ... of the stream with this key (Sources/Tensors/CounterRandom.swift)."""
+    """Numbers first, first + 1, ... of the stream with this key (Sources/System/CounterRandom.swift)."""
     index = np.arange(count, dtype=np.uint64) + np.uint64((first + 1) & MASK)
     return mix(np.uint64(key) + index * np.uint64(GOLDEN))
 

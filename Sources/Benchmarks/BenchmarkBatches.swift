@@ -1,6 +1,7 @@
 import HandData
 import Networks
-import Tensors
+import Memory
+import System
 
 /// Two batches of rendered hands in memory: what a step meets in training, without a loader.
 final class BenchmarkBatches {

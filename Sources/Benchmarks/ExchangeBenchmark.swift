@@ -3,7 +3,7 @@ import Exchange
 import Planning
 import System
 import Telemetry
-import Tensors
+import Memory
 
 /// Times the collectives by size, beside the library's own `MPI_Allreduce`, all in one run: each round does every one of
 /// them once, so that all meet the same weather.

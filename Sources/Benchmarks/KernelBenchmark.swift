@@ -3,7 +3,7 @@ import Layers
 package import Networks
 import System
 import Telemetry
-import Tensors
+import Memory
 
 /// Times single kernels on operands of the real sizes, all threads side by side on blocks of their own.
 package struct KernelBenchmark {

@@ -1,4 +1,4 @@
-import Tensors
+import Memory
 
 /// Repeats of a training step, each after a measurement of the BLAS's rate, so that both meet the same weather on a shared
 /// machine.

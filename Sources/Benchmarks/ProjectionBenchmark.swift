@@ -3,7 +3,8 @@ import Kernels
 package import Networks
 import Planning
 import Telemetry
-import Tensors
+import Memory
+import System
 
 /// Measures this machine's rates, and projects them to clusters of such machines by the cost model.
 package struct ProjectionBenchmark {

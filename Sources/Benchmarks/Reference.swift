@@ -1,6 +1,6 @@
 import Kernels
-import System
-package import Tensors
+package import System
+package import Memory
 
 /// What the hardware gives: the rates that everything else is held against.
 package final class HardwareReference {

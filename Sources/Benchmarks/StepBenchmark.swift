@@ -7,7 +7,7 @@ package import Networks
 import Optimizers
 import System
 import Telemetry
-import Tensors
+import Memory
 
 /// Times the training step of one rank on the real network, against the floor: the step's operations at the rate of the
 /// BLAS, measured between the steps, so that both meet the same weather on a shared machine.

@@ -2,7 +2,8 @@ import Exchange
 package import Networks
 package import Optimizers
 import Planning
-import Tensors
+import Memory
+import System
 
 /// Predicts a step from this machine's rates, measured in a second or two: alone, and on clusters of such machines.
 package enum StepPrediction {

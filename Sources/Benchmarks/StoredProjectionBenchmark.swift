@@ -3,7 +3,8 @@ package import Networks
 package import Optimizers
 import Planning
 import Telemetry
-import Tensors
+import Memory
+import System
 
 /// `ProjectionBenchmark` of any network whose gradients are stored.
 package struct StoredProjectionBenchmark {

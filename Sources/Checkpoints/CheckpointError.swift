@@ -1,6 +1,5 @@
 import Glibc
 import System
-import Tensors
 
 /// What this module throws: one line that says where, what, and what to do.
 package struct CheckpointError: Error, Equatable, Sendable, CustomStringConvertible {

@@ -1,4 +1,4 @@
-import Tensors
+import System
 
 /// One collective on floats, on its way through the node.
 ///

@@ -1,14 +1,14 @@
 /// Which ranks share which node.
-struct NodeMap: Sendable {
+package struct NodeMap: Sendable {
     /// The ranks of each node in rank order; nodes in the order of their lowest rank.
-    let nodes: [[Int]]
+    package let nodes: [[Int]]
     /// For each rank, its node.
-    let node: [Int]
+    package let node: [Int]
     /// For each rank, its number on its node.
-    let local: [Int]
+    package let local: [Int]
 
     /// - Parameter leaders: for each rank, the lowest rank that shares its memory.
-    init(leaders: [Int]) {
+    package init(leaders: [Int]) {
         let order = Set(leaders).sorted()
         let nodes = order.map { leader in leaders.indices.filter { leaders[$0] == leader } }
         self.nodes = nodes
@@ -20,7 +20,7 @@ struct NodeMap: Sendable {
     var smallest: Int { nodes.reduce(.max) { min($0, $1.count) } }
 
     /// Whether all nodes have the same number of ranks.
-    var isUniform: Bool { nodes.allSatisfy { $0.count == nodes[0].count } }
+    package var isUniform: Bool { nodes.allSatisfy { $0.count == nodes[0].count } }
 
     /// Floats a rank stages at once. Within a node chunks of 256 KiB and their results stay in cache; many ranks need longer ones,
     /// as each reduces its share. Between nodes, lanes of 4 MiB hide the latency; within 192 MiB a node.

@@ -33,7 +33,7 @@ package struct NodePlace: Equatable, Sendable {
         self.init(of: rank, in: NodeMap(leaders: leaders), host: hosts[rank])
     }
 
-    init(of rank: Int, in map: NodeMap, host: String) {
+    package init(of rank: Int, in map: NodeMap, host: String) {
         self.init(
             host: host, node: map.node[rank], nodes: map.nodes.count, localRank: map.local[rank],
             localSize: map.nodes[map.node[rank]].count)

@@ -13,9 +13,10 @@ package protocol PendingExchange: AnyObject {
 }
 
 /// What was done at once.
-final class DoneExchange: PendingExchange {
-    func poll() -> Bool { true }
-    func finish() {}
+package final class DoneExchange: PendingExchange {
+    package init() {}
+    package func poll() -> Bool { true }
+    package func finish() {}
 }
 
 extension Communicator {

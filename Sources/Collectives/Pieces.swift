@@ -48,7 +48,7 @@ struct BlockMessages: Sequence, IteratorProtocol {
 
 extension Sequence where Element == Int {
     /// Where each part begins when parts of these counts lie one after the other.
-    func offsets() -> [Int] {
+    package func offsets() -> [Int] {
         var next = 0
         return map { count in
             defer { next += count }

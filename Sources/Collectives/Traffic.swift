@@ -12,7 +12,7 @@ package struct TrafficCount: Equatable, Sendable {
 
     package var total: UInt64 { withinNode + betweenNodes }
 
-    static func += (count: inout TrafficCount, more: TrafficCount) {
+    package static func += (count: inout TrafficCount, more: TrafficCount) {
         count.withinNode += more.withinNode
         count.betweenNodes += more.betweenNodes
     }
@@ -49,7 +49,7 @@ package enum Traffic {
     }
 
     /// Each length as 8 bytes, which travel before parts whose lengths the other ranks do not know.
-    static func lengths(size: Int) -> UInt64 {
+    package static func lengths(size: Int) -> UInt64 {
         UInt64(size - 1) * 8
     }
 }
@@ -58,13 +58,13 @@ package enum Traffic {
 /// among the ranks of a lane, of which there is one on each node.
 extension NodeMap {
     /// What a rank sends to the next one, or to a given one.
-    func sent(_ bytes: UInt64, from rank: Int, to other: Int? = nil) -> TrafficCount {
+    package func sent(_ bytes: UInt64, from rank: Int, to other: Int? = nil) -> TrafficCount {
         let other = other ?? (rank + 1) % node.count
         return node[rank] == node[other] ? TrafficCount(withinNode: bytes) : TrafficCount(betweenNodes: bytes)
     }
 
     /// A sum, in two levels or one.
-    func sum(bytes: Int, rank: Int, inTwoLevels: Bool = true) -> TrafficCount {
+    package func sum(bytes: Int, rank: Int, inTwoLevels: Bool = true) -> TrafficCount {
         guard inTwoLevels else { return sent(Traffic.allreduce(bytes: bytes, size: node.count), from: rank) }
         return TrafficCount(
             withinNode: Traffic.allreduce(bytes: bytes, size: nodes[node[rank]].count),
@@ -72,7 +72,7 @@ extension NodeMap {
     }
 
     /// A reduce-scatter in two levels or one, as always on nodes of different sizes.
-    func reduceScatter(parts: [Int], rank: Int, inTwoLevels: Bool = true) -> TrafficCount {
+    package func reduceScatter(parts: [Int], rank: Int, inTwoLevels: Bool = true) -> TrafficCount {
         let all = parts.reduce(0, +)
         guard isUniform && inTwoLevels else {
             let near = nodes[node[rank]].reduce(0) { $0 + parts[$1] }
@@ -85,7 +85,7 @@ extension NodeMap {
     }
 
     /// An allgather in two levels or one, as always on nodes of different sizes.
-    func allgather(parts: [Int], rank: Int, inTwoLevels: Bool = true) -> TrafficCount {
+    package func allgather(parts: [Int], rank: Int, inTwoLevels: Bool = true) -> TrafficCount {
         guard isUniform && inTwoLevels else { return sent(Traffic.allgather(parts: parts, rank: rank), from: rank) }
         let lanes = (0..<smallest).map { laneParts(parts, $0).reduce(0, +) }
         return TrafficCount(
@@ -94,7 +94,7 @@ extension NodeMap {
     }
 
     /// An alltoall: each part goes straight to its rank.
-    func alltoall(parts: [Int], rank: Int) -> TrafficCount {
+    package func alltoall(parts: [Int], rank: Int) -> TrafficCount {
         let near = nodes[node[rank]].reduce(0) { $0 + parts[$1] }
         return TrafficCount(
             withinNode: UInt64(near - parts[rank]), betweenNodes: UInt64(parts.reduce(0, +) - near))

@@ -1,7 +1,8 @@
 import Kernels
 import Layers
 import Networks
-import Tensors
+import Memory
+import System
 
 /// How the active windows of a batch travel between the ranks that own the samples and those that hold the weights.
 ///

@@ -2,7 +2,8 @@ package import Collectives
 import Layers
 import Networks
 package import Optimizers
-package import Tensors
+package import Memory
+package import System
 
 /// Gradients summed over the ranks by allreduce, bucket by bucket in the order the backward pass makes them, then the same
 /// Adam step on every rank. With several threads the main one sums a bucket while the others make the next.

@@ -1,7 +1,8 @@
 import Collectives
 import Layers
 import Networks
-package import Tensors
+package import Memory
+import System
 
 /// The tiles that are exchanged at once: consecutive rows of one parameter, and their gradients.
 struct Bucket {

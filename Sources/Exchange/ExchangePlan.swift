@@ -2,7 +2,8 @@ package import Collectives
 package import Layers
 package import Networks
 package import Optimizers
-package import Tensors
+package import Memory
+package import System
 
 /// How one rank takes part in an exchange: what it holds, how much memory that takes, and the exchange itself.
 package struct ExchangePlan: Sendable {
@@ -48,7 +49,6 @@ package struct ExchangePlan: Sendable {
         }
     }
 
-    /// One of those that are carried out; `auto` has been decided before.
     package let kind: ExchangeKind
     package let rank: Int
     package let ranks: Int
@@ -66,14 +66,14 @@ package struct ExchangePlan: Sendable {
     package let table: ParameterTable
 
     /// - Parameters:
-    ///   - kind: not `auto`, and possible (`problem`); of no effect on a single rank, which has nobody to agree with.
+    ///   - kind: possible (`problem`); of no effect on a single rank, which has nobody to agree with.
     ///   - mostThreads: threads of the rank that has most; nil: all have the same.
     ///   - packsByNode: the communicator's.
     package init(
         _ kind: ExchangeKind, _ setting: Setting, rank: Int, ranks: Int, threads: Int, mostThreads: Int? = nil,
         packsByNode: Bool = false
     ) {
-        precondition(kind != .auto && kind.problem(setting, ranks: ranks) == nil)
+        precondition(kind.problem(setting, ranks: ranks) == nil)
         self.kind = kind
         self.setting = setting
         self.rank = rank

@@ -1,5 +1,5 @@
 package import Collectives
-import Tensors
+import Memory
 
 /// How parts of a checkpoint travel to rank 0: it asks an owner for one message after the other, by number, at most `ahead` at a
 /// time, and for none (`end`) when it has all. So it holds a few MB of others' values, whatever they hold, may begin again after

@@ -1,11 +1,11 @@
 package import Collectives
 import System
-import Tensors
+import Memory
 
 /// Rank 0's half of `PartMessages`: the thread that sends and receives calls `begin`, `poll` and `end`; another one takes the
 /// values, `next` and `advance`.
 ///
-/// `@unchecked Sendable`: the monitor guards what both threads use; messages under way are the first one's alone.
+/// `@unchecked Sendable`: the lock guards what both threads use; messages under way are the first one's alone.
 package final class PartReceiver: @unchecked Sendable {
     /// Room for a message.
     private final class Slot {
@@ -45,7 +45,7 @@ package final class PartReceiver: @unchecked Sendable {
         }
     }
 
-    private let monitor = Monitor()
+    private let condition = ConditionLock()
     private let ranks: Int
     private let messages: any SideMessages
     private let owners: [Owner]
@@ -93,10 +93,10 @@ package final class PartReceiver: @unchecked Sendable {
         for owner in owners {
             while let slot = owner.underWay.first, try slot.sending!.poll(), try slot.arriving!.poll() {
                 owner.underWay.removeFirst()
-                monitor.withLock {
+                condition.withLock {
                     if slot.attempt == attempt {
                         owner.full.append(slot)
-                        monitor.broadcast()
+                        condition.broadcast()
                     } else {
                         owner.free.append(slot)
                     }
@@ -108,7 +108,7 @@ package final class PartReceiver: @unchecked Sendable {
     }
 
     private func nextQuestion(to owner: Owner) -> Slot? {
-        monitor.withLock {
+        condition.withLock {
             guard owner.asked < owner.count, let slot = owner.free.popLast() else { return nil }
             let length = PartMessages.length(ranks: ranks)
             let number = owner.asked / length
@@ -148,7 +148,7 @@ package final class PartReceiver: @unchecked Sendable {
 
     /// Begins with the first values again.
     package func restart() {
-        monitor.withLock {
+        condition.withLock {
             attempt += 1
             for owner in owners {
                 owner.free += owner.full
@@ -161,10 +161,10 @@ package final class PartReceiver: @unchecked Sendable {
     /// - Returns: nil when nothing will come any more (`close`).
     package func next(_ count: Int, of rank: Int) -> UnsafeBufferPointer<Float>? {
         let owner = owners[rank - 1]
-        return monitor.withLock {
+        return condition.withLock {
             while owner.full.isEmpty {
                 if isClosed { return nil }
-                monitor.wait()
+                condition.wait()
             }
             let slot = owner.full[0]
             return UnsafeBufferPointer(start: slot.values + owner.taken, count: min(count, slot.count - owner.taken))
@@ -174,7 +174,7 @@ package final class PartReceiver: @unchecked Sendable {
     /// Goes on behind values that `next` gave.
     package func advance(_ count: Int, of rank: Int) {
         let owner = owners[rank - 1]
-        monitor.withLock {
+        condition.withLock {
             owner.taken += count
             guard owner.taken == owner.full[0].count else { return }
             owner.free.append(owner.full.removeFirst())
@@ -184,9 +184,9 @@ package final class PartReceiver: @unchecked Sendable {
 
     /// Lets go a thread that waits for values: the run ends.
     package func close() {
-        monitor.withLock {
+        condition.withLock {
             isClosed = true
-            monitor.broadcast()
+            condition.broadcast()
         }
     }
 }

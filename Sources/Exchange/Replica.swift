@@ -2,7 +2,8 @@ package import Collectives
 import Layers
 package import Networks
 package import Optimizers
-package import Tensors
+package import Memory
+package import System
 
 /// What one rank trains with: its network, optimiser, averaged weights and exchange, in one arena. It is made once from a plan,
 /// for training, for benchmarks and for probes alike.

@@ -2,7 +2,8 @@ package import Collectives
 import Layers
 import Networks
 package import Optimizers
-package import Tensors
+package import Memory
+package import System
 
 /// Gradients summed to their owners by reduce-scatter, each rank's Adam step on its own part of every bucket, and the updated
 /// weights handed to all by allgather. The large layers' moments are held by their owners alone.

@@ -1,8 +1,9 @@
+package import Collectives
 package import Kernels
 import Layers
 import Networks
 package import Optimizers
-package import Tensors
+package import Memory
 
 /// One rank: Adam on each tile at once, while its gradient is in cache. No gradient buffer larger than a tile a thread.
 ///
@@ -17,17 +18,17 @@ package final class SoloExchange: GradientExchange, @unchecked Sendable {
     package init(adam: Adam, table: ParameterTable, threads: Int, arena: Arena) {
         self.adam = adam
         self.arena = arena
-        let count = Self.tileCount(table)
+        let count = Self.largestTile(table)
         scratch = (0..<threads).map { _ in arena.carve(Float.self, count: count).baseAddress! }
     }
 
     /// Bytes of arena that the exchange needs.
     package static func bytes(table: ParameterTable, threads: Int) -> Int {
-        threads * Arena.bytes(Float.self, count: tileCount(table))
+        threads * Arena.bytes(Float.self, count: largestTile(table))
     }
 
     /// Floats of the largest tile a network makes.
-    private static func tileCount(_ table: ParameterTable) -> Int {
+    private static func largestTile(_ table: ParameterTable) -> Int {
         // Parameters whose gradients are held whole need none of it; that they count too costs nothing.
         table.parameters.map { WindowStem.tileRows(outputs: $0.rowLength) * $0.rowLength }.max() ?? 0
     }

@@ -3,8 +3,8 @@ package import Kernels
 package import Layers
 import Networks
 package import Optimizers
-import System
-package import Tensors
+package import System
+package import Memory
 
 /// The large layer divided by its input rows: each rank holds the weights and moments of some blocks of windows, for the whole
 /// global batch; what travels are the active windows of the samples (there and, as gradients, back), partial sums of the
@@ -44,7 +44,7 @@ package final class SplitExchange: GradientExchange, WindowLayer, @unchecked Sen
     private let bounds: UnsafeMutablePointer<Float>
     /// The samples of each rank in this batch.
     private var shares: [Range<Int>]
-    private var input: SparseDense?
+    private var input: WindowBatch?
 
     /// - Parameters:
     ///   - adam: of the weights and moments that this rank holds.
@@ -138,7 +138,7 @@ package final class SplitExchange: GradientExchange, WindowLayer, @unchecked Sen
     package func leavesOutBackground(activeShare: Double) -> Bool { true }
 
     package func forward(
-        _ own: SparseDense, weights: UnsafeMutablePointer<Float>, bias: UnsafePointer<Float>,
+        _ own: WindowBatch, weights: UnsafeMutablePointer<Float>, bias: UnsafePointer<Float>,
         y result: UnsafeMutablePointer<Float>
     ) throws {
         let input = try exchangeWindows(own, weights: weights, prediction: nil)
@@ -160,7 +160,7 @@ package final class SplitExchange: GradientExchange, WindowLayer, @unchecked Sen
     }
 
     package func predict(
-        _ own: SparseDense, weights: UnsafePointer<Float>, weightsVersion: Int, bias: UnsafePointer<Float>,
+        _ own: WindowBatch, weights: UnsafePointer<Float>, weightsVersion: Int, bias: UnsafePointer<Float>,
         scales ownScales: UnsafePointer<Float>, y result: UnsafeMutablePointer<Float>
     ) throws {
         let input = try exchangeWindows(own, weights: weights, prediction: (ownScales, weightsVersion))
@@ -199,11 +199,11 @@ package final class SplitExchange: GradientExchange, WindowLayer, @unchecked Sen
     /// - Parameter prediction: this rank's scales, and which weights they are; nil in a forward pass.
     /// - Returns: all ranks' samples, over the blocks held here.
     private func exchangeWindows(
-        _ own: SparseDense, weights: UnsafePointer<Float>, prediction: (scales: UnsafePointer<Float>, weightsVersion: Int)?
-    ) throws -> SparseDense {
+        _ own: WindowBatch, weights: UnsafePointer<Float>, prediction: (scales: UnsafePointer<Float>, weightsVersion: Int)?
+    ) throws -> WindowBatch {
         try shareBounds(own)
         let samples = shares.last!.upperBound
-        let input = SparseDense(
+        let input = WindowBatch(
             outputs: outputs, blocks: layout.blocks, active: active, samples: samples, background: own.background, x: x,
             stride: layer.held.rowCount)
         self.input = input
@@ -237,7 +237,7 @@ package final class SplitExchange: GradientExchange, WindowLayer, @unchecked Sen
     }
 
     package func backward(
-        _ own: SparseDense, parameter: Parameter, weights: UnsafeMutablePointer<Float>, dy: UnsafePointer<Float>,
+        _ own: WindowBatch, parameter: Parameter, weights: UnsafeMutablePointer<Float>, dy: UnsafePointer<Float>,
         columnSums ownSums: UnsafePointer<Float>, sink: any GradientSink
     ) throws -> SIMD8<Float> {
         guard let input else { preconditionFailure("backward without forward") }
@@ -270,7 +270,7 @@ package final class SplitExchange: GradientExchange, WindowLayer, @unchecked Sen
     }
 
     /// Tells all ranks which windows of each sample are active.
-    private func shareBounds(_ own: SparseDense) throws {
+    private func shareBounds(_ own: WindowBatch) throws {
         let (rows, count) = (layout.rows, Self.boundsCount(layout, maximumSamples))
         let part = bounds + layout.ranks * count
         part[0] = Float(bitPattern: UInt32(own.samples))

@@ -3,8 +3,8 @@ import Kernels
 import Layers
 import Networks
 package import Optimizers
-import System
-package import Tensors
+package import System
+package import Memory
 
 /// All gradients held at once: summed over the ranks bucket by bucket while the backward pass goes on, then one norm, which is
 /// the finite check too, then one update by all threads.

@@ -1,4 +1,4 @@
-import Tensors
+import Memory
 
 /// All values of a checkpoint in the order of its files, and who hands each over. What all ranks hold is rank 0's to give.
 ///

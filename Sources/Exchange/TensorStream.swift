@@ -1,5 +1,5 @@
 package import Collectives
-import Tensors
+import Memory
 
 /// Carries tensors between their owners and rank 0, which alone writes and reads files: a few MB at a time, so that no rank
 /// ever holds more than its own.

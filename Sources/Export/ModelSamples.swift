@@ -4,7 +4,7 @@ package import HandData
 import Layers
 import Networks
 import System
-import Tensors
+import Memory
 package import Training
 
 /// Frames as the pipeline gives them to a network, with the network's outputs: what a port to another program is checked against.

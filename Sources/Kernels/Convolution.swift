@@ -1,4 +1,4 @@
-import Tensors
+import Memory
 
 /// A 5x5 convolution of one channel to eight, bias, ReLU and max pooling in one pass.
 ///

@@ -1,4 +1,4 @@
-import Tensors
+import System
 
 /// Products of a fully connected layer y = x · w + bias, x (b, k), w (k, n), y (b, n), by blocks of rows of w.
 ///

@@ -1,5 +1,5 @@
 import CKernels
-package import Tensors
+package import System
 
 /// Dropout of some values: y[i] = x[i] · factor, or 0 where the i-th 32 bits of a stream are below a limit. Two values share a
 /// number of the stream, the first its low half.

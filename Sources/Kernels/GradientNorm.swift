@@ -1,4 +1,5 @@
-package import Tensors
+import Memory
+package import System
 
 /// The sum of squares of a buffer, by all threads of a team.
 ///

@@ -1,4 +1,4 @@
-package import Tensors
+package import System
 
 /// Initial values: pure functions of a random stream and the element's number.
 package enum RandomFill {

@@ -24,7 +24,7 @@ private protocol GradientTarget {
     func prefetch(_ offset: Int)
 }
 
-extension SparseDense {
+extension WindowBatch {
     /// Gradients of some windows: of x, in the place of x, where the window is active; and of its rows of w, written to
     /// `gradient`.
     /// - Parameters:

@@ -1,6 +1,6 @@
 import CLinux
 
-extension SparseDense {
+extension WindowBatch {
     /// Adds a block's products to the partial sums: partial[s] += (x[s, rows] - c) · w[rows], for the images in which the block
     /// is active; and the block's rows of w to the channels' sums.
     /// - Parameters:

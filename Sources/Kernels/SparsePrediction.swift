@@ -5,7 +5,7 @@ import CLinux
 ///
 /// A block's product is a float sum in order of the rows; blocks are added by `ExactSum`, in any order. An image's values are
 /// brought to at most 1 first, by a power of two of its own.
-extension SparseDense {
+extension WindowBatch {
     /// Columns of the sums: whole strips.
     package static func paddedOutputs(_ outputs: Int) -> Int { (outputs + strip - 1) / strip * strip }
 

@@ -1,5 +1,3 @@
-import Tensors
-
 /// The three products of a large fully connected layer y = x · w, x (b, k), w (k, n), for batches of some tens of samples,
 /// where a general matrix product spends its time on packing w: here w is read in place, row-major, exactly once a product.
 ///

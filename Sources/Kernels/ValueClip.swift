@@ -1,4 +1,4 @@
-package import Tensors
+package import System
 
 /// Limits values, each by itself, to [-limit, limit].
 package enum ValueClip {

@@ -40,23 +40,37 @@ package struct WindowBlocks: Sendable {
     static func collect(
         _ active: ActiveWindows, row: Int, columns: Range<Int>, images: Int, into list: UnsafeMutablePointer<Int32>
     ) -> Int {
-        let bounds = active.bounds + 2 &* row &* active.capacity
-        let (first, end) = (Int32(columns.lowerBound), Int32(columns.upperBound))
+        let windows = RowWindows(active, row: row, columns: columns)
         var count = 0
         for image in 0..<images {
             list[count] = Int32(image)
-            count &+= bounds[2 &* image] < end && bounds[2 &* image &+ 1] > first ? 1 : 0
+            count &+= windows.areActive(in: image) ? 1 : 0
         }
         return count
     }
 }
 
-extension SparseDense {
+/// Some neighbouring windows of a row.
+private struct RowWindows {
+    private let bounds: UnsafeMutablePointer<Int32>
+    private let first, end: Int32
+
+    @inline(__always)
+    init(_ active: ActiveWindows, row: Int, columns: Range<Int>) {
+        bounds = active.bounds + 2 &* row &* active.capacity
+        (first, end) = (Int32(columns.lowerBound), Int32(columns.upperBound))
+    }
+
+    /// Whether any of them is active in an image.
+    @inline(__always)
+    func areActive(in image: Int) -> Bool { bounds[2 &* image] < end && bounds[2 &* image &+ 1] > first }
+}
+
+extension WindowBatch {
     /// Whether any image sees something other than background in a block.
     package func isActive(block: Int) -> Bool {
         let (row, columns) = blocks.place(block)
-        let bounds = active.bounds + 2 &* row &* active.capacity
-        let (first, end) = (Int32(columns.lowerBound), Int32(columns.upperBound))
-        return (0..<samples).contains { bounds[2 &* $0] < end && bounds[2 &* $0 &+ 1] > first }
+        let windows = RowWindows(active, row: row, columns: columns)
+        return (0..<samples).contains { windows.areActive(in: $0) }
     }
 }

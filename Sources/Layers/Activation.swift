@@ -1,5 +1,4 @@
 import Kernels
-import Tensors
 
 /// A function of each value: ReLU, leaky ReLU (slope 0.01 below 0), exp, or none.
 package struct Activation: LayerDescription {

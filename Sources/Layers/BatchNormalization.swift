@@ -1,6 +1,6 @@
 import Collectives
 import Kernels
-import Tensors
+import Memory
 
 /// Batch normalisation (Ioffe and Szegedy 2015), over the *global* batch: sums travel between the ranks in rank order, so that
 /// any number of ranks sees the same network, with any number of samples each. Evaluation uses running statistics.

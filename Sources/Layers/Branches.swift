@@ -1,4 +1,4 @@
-import Tensors
+import Memory
 
 /// Several lists of layers on the same input, their outputs joined: concatenated along the channels, or added.
 package struct Branches: LayerDescription {

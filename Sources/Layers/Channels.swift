@@ -1,5 +1,3 @@
-import Tensors
-
 /// Some channels of every position: first ..< end. With `branches` it takes apart what was concatenated.
 package struct Channels: LayerDescription {
     package static let kind = "channels"

@@ -1,5 +1,6 @@
 package import Kernels
-import Tensors
+import Memory
+import System
 
 /// A two-dimensional convolution (cross-correlation) with square kernel, of maps (row, column, channel).
 package struct Convolution: LayerDescription {

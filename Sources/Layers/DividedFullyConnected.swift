@@ -1,6 +1,6 @@
 import Collectives
 import Kernels
-import Tensors
+import Memory
 
 /// A fully connected layer divided by its input rows: each rank holds some rows of the weights, for the whole global batch.
 /// What travels is x to the holders of its columns, partial sums of y, the gradient of y to all, and that of x back: megabytes,

@@ -1,5 +1,5 @@
 import Kernels
-import Tensors
+import System
 
 /// Sets values to 0 with a probability, in training (Srivastava et al. 2014). Which ones is a function of (seed, sample's
 /// position in the order, layer), so that any rank, thread or resumed run finds the same.

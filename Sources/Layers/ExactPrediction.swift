@@ -1,5 +1,6 @@
 import Kernels
-import Tensors
+import Memory
+import System
 
 /// Room for `ExactDense` over a batch, and its use: what whole and divided fully connected layers predict by.
 struct ExactPrediction {

@@ -1,5 +1,5 @@
 import Kernels
-import Tensors
+import Memory
 
 /// A fully connected layer: y = x · w + b of the flattened input, (row, column, channel).
 package struct FullyConnected: LayerDescription {

@@ -1,5 +1,6 @@
 package import Kernels
-package import Tensors
+package import Memory
+package import System
 
 /// Takes finished gradients: the seam between one rank and many. A network never learns what happens to them.
 ///

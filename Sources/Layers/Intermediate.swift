@@ -1,4 +1,4 @@
-import Tensors
+import Memory
 
 /// An output on the way: layers on the side whose output has a loss of its own, while the input goes on unchanged.
 ///

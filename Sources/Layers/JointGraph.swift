@@ -1,5 +1,5 @@
 import Kernels
-import Tensors
+import Memory
 
 /// Joints that learn from each other: features are pooled at each joint by its weights over the map, mixed along the bones by
 /// a graph convolution (Kipf and Welling 2017), and spread over the map again (Fang et al. 2020, JGR-P2O).

@@ -1,4 +1,5 @@
-package import Tensors
+package import Memory
+import System
 
 /// What a layer does: forward and backward over memory carved once. The lead thread calls it, and it lends work to the team.
 package protocol Layer: AnyObject {

@@ -1,5 +1,6 @@
 package import Collectives
-package import Tensors
+package import Memory
+package import System
 
 /// What layers are made with: memory, and the parameters in the order in which they were declared.
 package struct LayerBuilder {

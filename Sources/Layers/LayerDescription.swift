@@ -1,4 +1,4 @@
-package import Tensors
+package import Memory
 
 /// What a layer is: a value that knows shapes, parameters and operations, and makes the running half. One file a layer.
 package protocol LayerDescription: Sendable {

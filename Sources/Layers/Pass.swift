@@ -1,7 +1,7 @@
 package import Collectives
 import Kernels
-import System
-package import Tensors
+package import System
+import Memory
 
 /// What is the same for all layers in one forward pass and the backward pass after it.
 package final class Pass {
@@ -67,14 +67,9 @@ package final class Pass {
     /// Runs what waits for other ranks.
     /// - Parameter isExchange: whether what is sent belongs to the step; what looks at a step does not.
     package func waiting<Value>(isExchange: Bool = true, _ body: () throws -> Value) rethrows -> Value {
-        let (start, sent) = (Stopwatch.now, communicator.bytesSent)
-        defer {
-            let seconds = Stopwatch.now - start
-            exchanged.seconds += seconds
-            if sink == nil && isExchange { exchanged.forward += seconds }
-            if isExchange { exchanged.bytes += communicator.bytesSent - sent }
-        }
-        return try Trace.span("exchange", body)
+        var cost = ExchangeCost()
+        defer { exchanged.add(cost, isForward: sink == nil, isExchange: isExchange) }
+        return try cost.measure(communicator, body)
     }
 
     /// What layers exchanged since the last call.
@@ -128,13 +123,20 @@ package final class Pass {
 
 /// What layers exchange with other ranks by themselves: activations of divided layers, batch statistics.
 package struct LayerExchange: Sendable, Equatable {
-    /// Sending and waiting; `forward` of that, in the forward pass.
-    package var seconds = 0.0
-    package var forward = 0.0
-    /// That this rank sent.
-    package var bytes: UInt64 = 0
+    /// All of it is waiting: nothing else is computed meanwhile.
+    package private(set) var total = ExchangeCost()
+    /// Seconds of that in the forward pass.
+    package private(set) var forward = 0.0
 
     package init() {}
+
+    fileprivate mutating func add(_ cost: ExchangeCost, isForward: Bool, isExchange: Bool) {
+        total.seconds += cost.seconds
+        total.waited += cost.seconds
+        guard isExchange else { return }
+        total.bytes += cost.bytes
+        if isForward { forward += cost.seconds }
+    }
 }
 
 /// Seconds spent in each leaf layer, forward and backward, added up until reset.

@@ -1,5 +1,5 @@
 import Kernels
-import Tensors
+import Memory
 
 /// The largest value of each window of size x size pixels, side by side; pixels past the last whole window are ignored.
 package struct MaxPooling: LayerDescription {

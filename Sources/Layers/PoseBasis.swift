@@ -1,5 +1,5 @@
 import Kernels
-import Tensors
+import Memory
 
 /// Coordinates in a basis of poses, turned into poses: y = x · components + mean (Oberweger et al. 2015, DeepPrior's bottleneck).
 ///

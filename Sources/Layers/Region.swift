@@ -1,5 +1,3 @@
-import Tensors
-
 /// A window of the map: rows and columns first ..< end. Regions in `branches` make an ensemble (Guo et al. 2017, REN).
 package struct Region: LayerDescription {
     package static let kind = "region"

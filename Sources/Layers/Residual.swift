@@ -1,5 +1,5 @@
 import Kernels
-import Tensors
+import Memory
 
 /// y = layers(x) + skip(x); without a skip of its own, + x (He et al. 2016).
 package struct Residual: LayerDescription {

@@ -1,5 +1,5 @@
 import System
-import Tensors
+import Memory
 
 /// Layers one after the other, as they run.
 package final class LayerSequence: Layer {

@@ -1,5 +1,5 @@
 import Kernels
-import Tensors
+import Memory
 
 /// Joints as expectations over the map: softmax of each joint's scores over the positions, times position + offset
 /// (soft-argmax: Sun et al. 2018, "Integral human pose regression"; with offsets: Fang et al. 2020, JGR-P2O).

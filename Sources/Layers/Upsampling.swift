@@ -1,5 +1,4 @@
 import Kernels
-import Tensors
 
 /// Every pixel twice in each direction: nearest-neighbour upsampling by two.
 package struct Upsampling: LayerDescription {

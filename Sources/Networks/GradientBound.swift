@@ -1,6 +1,7 @@
 import Kernels
 import Layers
-package import Tensors
+import Memory
+package import System
 
 extension Network {
     /// Gradients must stay below this: the largest float whose square is one, as Adam squares them.

@@ -1,6 +1,7 @@
 package import Kernels
 package import Layers
-package import Tensors
+package import Memory
+package import System
 
 /// Principal components of the training poses.
 package struct PoseStatistics: Sendable {

@@ -1,8 +1,8 @@
 package import Collectives
 import Kernels
 package import Layers
-import System
-package import Tensors
+package import System
+package import Memory
 
 /// One rank's network at work: parameters, activations, forward and backward over memory carved once.
 ///

@@ -1,4 +1,4 @@
-import Tensors
+import Memory
 
 extension NetworkSummary {
     /// Columns of the table's text, where names leave them.

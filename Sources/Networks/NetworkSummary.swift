@@ -1,5 +1,5 @@
 import Layers
-package import Tensors
+package import Memory
 
 /// What a network is and what a step of it takes, known before anything runs: what `dtrain describe` prints.
 package struct NetworkSummary: Sendable, Codable, Equatable {

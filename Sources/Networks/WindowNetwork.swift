@@ -1,6 +1,6 @@
 package import Kernels
 package import Layers
-package import Tensors
+package import Memory
 
 /// How parameters begin.
 package enum InitialValues: String, Sendable, Codable, CaseIterable {

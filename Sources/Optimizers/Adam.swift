@@ -1,5 +1,5 @@
 package import Kernels
-package import Tensors
+package import Memory
 
 /// Adam (Kingma and Ba, 2015) in TensorFlow 1's form, `AdamUpdate`'s. Weight decay is added to the gradient (L2), as in
 /// PyTorch's `Adam`; `AdamW` decays apart from it.

@@ -1,5 +1,5 @@
 package import Kernels
-package import Tensors
+package import Memory
 
 /// Adam with decoupled weight decay (Loshchilov and Hutter, 2019) in PyTorch's form:
 ///

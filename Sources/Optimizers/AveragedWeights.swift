@@ -1,5 +1,6 @@
 import Kernels
-package import Tensors
+package import Memory
+package import System
 
 /// The exponential moving average of the weights (EMA), for validation: average = average · d + weight · (1 - d) after each
 /// update. Statistics and constants are copied, not averaged.

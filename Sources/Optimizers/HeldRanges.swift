@@ -1,4 +1,4 @@
-package import Tensors
+package import Memory
 
 /// Which elements of the parameter arena something is held for, and where: the ranges lie one after the other.
 package struct HeldRanges: Sendable, Equatable {

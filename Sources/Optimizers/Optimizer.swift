@@ -1,5 +1,6 @@
 package import Kernels
-package import Tensors
+package import Memory
+package import System
 
 /// A rule that changes weights by gradients, elementwise, so that it can run tile by tile and on a part of the weights.
 ///

@@ -1,4 +1,4 @@
-package import Tensors
+package import Memory
 
 /// The optimisers there are, by their names on the command line.
 package enum OptimizerKind: String, Sendable, Codable, CaseIterable {

@@ -1,5 +1,5 @@
 import Kernels
-package import Tensors
+package import Memory
 
 /// RMSProp in the form of DeepPrior's trainer: see `RMSPropUpdate`. Weight decay is added to the gradient (L2).
 ///

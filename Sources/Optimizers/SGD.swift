@@ -1,5 +1,5 @@
 import Kernels
-package import Tensors
+package import Memory
 
 /// Stochastic gradient descent with momentum, or Nesterov's, in PyTorch's form: see `MomentumUpdate`. Without momentum it has
 /// no state.

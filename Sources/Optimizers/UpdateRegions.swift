@@ -1,4 +1,4 @@
-import Tensors
+import Memory
 
 /// How an optimiser treats the parameters of a role.
 package struct Treatment: Sendable, Equatable {

@@ -3,8 +3,8 @@ import Exchange
 import Layers
 package import Networks
 import Optimizers
-import System
-package import Tensors
+package import System
+import Memory
 
 /// Measures what this rank computes in what time, by training steps of a strip of the network: the same width, layers, kernels
 /// and samples, but only some rows of the image, so that it takes tens of milliseconds.

@@ -2,7 +2,7 @@ package import Exchange
 import Kernels
 import Layers
 package import Networks
-import Tensors
+import Memory
 
 /// Predicts what a training step takes with each exchange, from bytes, rates and counts alone.
 ///
@@ -54,16 +54,15 @@ package struct CostModel: Sendable {
     /// The strategies, fastest first.
     /// - Parameter kinds: those to be told of.
     package func predictions(_ kinds: Set<ExchangeKind> = [.allreduce, .sharded, .split]) -> [Prediction] {
-        ExchangeKind.allCases.filter(kinds.contains).compactMap(prediction).sorted { $0.seconds < $1.seconds }
+        ExchangeKind.allCases.filter(kinds.contains).map(prediction).sorted { $0.seconds < $1.seconds }
     }
 
-    /// What one strategy takes; nil for `auto`, which is none.
-    package func prediction(_ kind: ExchangeKind) -> Prediction? {
+    /// What one strategy takes.
+    package func prediction(_ kind: ExchangeKind) -> Prediction {
         switch kind {
         case .allreduce: bucketed(kind, adamShare: 1)
         case .sharded: bucketed(kind, adamShare: 1 / ranks)
         case .split: split
-        case .auto: nil
         }
     }
 

@@ -56,7 +56,7 @@ package struct Projection: ClusterProjection {
     /// The last node may have fewer ranks.
     package func row(ranks: Int, gigabits: Double) -> ProjectionRow {
         let predictions = model(ranks, gigabits, latency: latency).predictions()
-        let immediate = model(ranks, gigabits, latency: 0).prediction(predictions[0].kind)!
+        let immediate = model(ranks, gigabits, latency: 0).prediction(predictions[0].kind)
         return ProjectionRow(
             ranks: ranks, gigabits: gigabits, predictions: predictions,
             latency: predictions[0].exchange - immediate.exchange)

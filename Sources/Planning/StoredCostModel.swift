@@ -1,7 +1,7 @@
 package import Exchange
 import Layers
 package import Networks
-import Tensors
+import Memory
 
 /// What a rank computes of a network in what time, with all its threads. Seconds.
 package struct StoredRates: Sendable, Equatable, Codable {
@@ -46,7 +46,7 @@ package struct StoredCostModel: Sendable {
     /// The strategies, fastest first. `split` divides the weights for which that is faster.
     /// - Parameter kinds: those that are possible.
     package func predictions(_ kinds: [ExchangeKind]) -> [CostModel.Prediction] {
-        kinds.filter { $0 != .auto }.map { $0 == .split ? fastestSplit : prediction($0) }.sorted { $0.seconds < $1.seconds }
+        kinds.map { $0 == .split ? fastestSplit : prediction($0) }.sorted { $0.seconds < $1.seconds }
     }
 
     /// `split` of the weights that it pays for, one at least: all that can be divided, without one after the other for as long as

@@ -3,8 +3,8 @@ import Exchange
 import Layers
 package import Networks
 package import Optimizers
-import System
-package import Tensors
+package import System
+import Memory
 
 /// Measures what this rank computes of a network in what time: a few training steps of a few samples.
 package enum StoredProbe {

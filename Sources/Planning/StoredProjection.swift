@@ -39,7 +39,7 @@ package struct StoredProjection: ClusterProjection {
         var setting = ExchangePlan.Setting(
             network: network, window: nil, policy: .stored, optimizer: optimizer, wire: .fp32, shard: max(1, batch / ranks))
         setting.divided = Set(network.divisible(ranks: ranks).map(\.name))
-        let kinds = ExchangeKind.allCases.filter { $0 != .auto && $0.problem(setting, ranks: ranks) == nil }
+        let kinds = ExchangeKind.allCases.filter { $0.problem(setting, ranks: ranks) == nil }
         let predictions = model(ranks, gigabits, latency: latency).predictions(kinds)
         let immediate = model(ranks, gigabits, latency: 0).prediction(predictions[0].kind, dividing: predictions[0].divided)
         return ProjectionRow(

@@ -3,7 +3,8 @@ import Collectives
 package import HandData
 import Layers
 import Networks
-package import Tensors
+import Memory
+package import System
 package import Training
 
 /// A frame's joints as a network sees them.

@@ -8,7 +8,7 @@ import System
 /// What cannot be written waits, up to a bound; beyond it lines are dropped, and the reader is told how many when there is room again.
 /// A descriptor that does not block (EAGAIN) is waited for; one that refuses (ENOSPC, EIO) loses what it refuses; one whose
 /// reader is gone (EPIPE) loses all.
-package final class Outlet: @unchecked Sendable {  // all mutable members are guarded by the monitor
+package final class Outlet: @unchecked Sendable {  // all mutable members are guarded by the lock
     package static let standardOutput = Outlet(descriptor: STDOUT_FILENO)
     package static let standardError = Outlet(descriptor: STDERR_FILENO)
 
@@ -28,7 +28,7 @@ package final class Outlet: @unchecked Sendable {  // all mutable members are gu
     private static let most = 1 << 20
 
     private let descriptor: Int32
-    private let monitor = Monitor()
+    private let condition = ConditionLock()
     private var waiting: [[UInt8]] = []
     private var waitingBytes = 0
     private var isWriting = false
@@ -42,7 +42,7 @@ package final class Outlet: @unchecked Sendable {  // all mutable members are gu
 
     /// Queues a text; never waits.
     package func write(_ text: String, _ weight: Weight = .line) {
-        monitor.withLock {
+        condition.withLock {
             if isAbandoned { return }
             if waitingBytes + text.utf8.count > (weight == .passing ? Self.mostPassing : Self.most) {
                 if weight == .line {
@@ -57,7 +57,7 @@ package final class Outlet: @unchecked Sendable {  // all mutable members are gu
             }
             append(text)
             start()
-            monitor.broadcast()
+            condition.broadcast()
         }
     }
 
@@ -83,14 +83,14 @@ package final class Outlet: @unchecked Sendable {  // all mutable members are gu
     }
 
     private func serve() {
-        monitor.lock()
+        condition.lock()
         while true {
-            while waiting.isEmpty { monitor.wait() }
+            while waiting.isEmpty { condition.wait() }
             isWriting = true
             let next = waiting.removeFirst()
-            monitor.unlock()
+            condition.unlock()
             let code = put(next, patience: -1)
-            monitor.lock()
+            condition.lock()
             waitingBytes -= next.count
             isWriting = false
             if code != 0 {
@@ -99,7 +99,7 @@ package final class Outlet: @unchecked Sendable {  // all mutable members are gu
                 dropped += 1
                 if code == EPIPE { abandon() }
             }
-            monitor.broadcast()
+            condition.broadcast()
         }
     }
 
@@ -148,12 +148,12 @@ package final class Outlet: @unchecked Sendable {  // all mutable members are gu
     /// - Returns: nil when nothing was ever lost, else what was, in words.
     @discardableResult
     package func flush(seconds: Double) -> String? {
-        monitor.withLock {
+        condition.withLock {
             var left = seconds
             while isStarted, !isAbandoned, !waiting.isEmpty || isWriting, left > 0 {
                 Self.waited.add(1, ordering: .relaxed)
                 let before = Stopwatch.now
-                monitor.wait(seconds: min(left, 0.2))
+                condition.wait(seconds: min(left, 0.2))
                 left -= Stopwatch.now - before
             }
             let count = lost + waiting.count + (isWriting ? 1 : 0)

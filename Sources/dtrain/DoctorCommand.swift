@@ -3,7 +3,6 @@ import Collectives
 import Diagnosis
 import Glibc
 import HandData
-import Tensors
 import Training
 
 struct DoctorCommand: ParsableCommand {

@@ -1,9 +1,11 @@
+import TestSupport
 import Collectives
 import Exchange
 import Layers
 import Networks
 import Optimizers
-import Tensors
+import Memory
+import System
 import Testing
 
 /// Allreduce on simulated ranks against one rank on its own.

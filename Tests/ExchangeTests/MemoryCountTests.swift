@@ -1,9 +1,11 @@
+import TestSupport
 import Collectives
 import Exchange
 import Layers
 import Networks
 import Optimizers
-import Tensors
+import Memory
+import System
 import Testing
 
 /// The memory that a rank asks for beforehand is what network, optimiser and exchange take, to the byte: an arena's pages are

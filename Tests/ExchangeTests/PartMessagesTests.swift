@@ -1,8 +1,9 @@
+import TestSupport
 import Collectives
 import Exchange
 import Optimizers
 import System
-import Tensors
+import Memory
 import Testing
 
 /// Parts of a checkpoint on their way to rank 0 beside other work.
@@ -51,10 +52,10 @@ struct PartMessagesTests {
     }
 
     private final class Flag: @unchecked Sendable {
-        private let monitor = Monitor()
+        private let condition = ConditionLock()
         private var value = false
-        var isSet: Bool { monitor.withLock { value } }
-        func set() { monitor.withLock { value = true } }
+        var isSet: Bool { condition.withLock { value } }
+        func set() { condition.withLock { value = true } }
     }
 
     /// Takes everything in the files' order; what came wrong.

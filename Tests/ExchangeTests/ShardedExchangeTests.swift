@@ -1,8 +1,9 @@
+import TestSupport
 import Collectives
 import Exchange
 import Networks
 import Optimizers
-import Tensors
+import Memory
 import Testing
 
 /// Divided moments on simulated ranks, against allreduce and against one rank on its own.

@@ -2,7 +2,7 @@ import Exchange
 import Layers
 import Networks
 import Optimizers
-import Tensors
+import Memory
 import Testing
 
 /// The room that one rank's tiles of gradient take.

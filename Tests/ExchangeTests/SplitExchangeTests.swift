@@ -1,10 +1,12 @@
+import TestSupport
 import Collectives
 import Exchange
 import Kernels
 import Layers
 import Networks
 import Optimizers
-import Tensors
+import Memory
+import System
 import Testing
 
 /// Training of a small network on hand-like frames: background and a patch, or pixels everywhere.

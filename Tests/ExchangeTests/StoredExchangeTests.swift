@@ -1,8 +1,10 @@
+import Collectives
 import Exchange
 import Layers
 import Networks
 import Optimizers
-import Tensors
+import Memory
+import System
 import Testing
 
 /// Networks whose gradients are stored, trained by one rank and by several.
@@ -123,18 +125,18 @@ struct StoredExchangeTests {
         var run = Self.ren.run
         run.steps = 3
         run.batch = 8
-        #expect(try run.run(.allreduce, ranks: 1)[0].layers.bytes == 0)
-        #expect(try run.run(.allreduce, ranks: 2)[0].layers.bytes == 0)
+        #expect(try run.run(.allreduce, ranks: 1)[0].layers.total.bytes == 0)
+        #expect(try run.run(.allreduce, ranks: 2)[0].layers.total.bytes == 0)
         let layers = try run.run(.split, ranks: 2)[0].layers
         // Half of x goes to the other rank, and half of dx; as much of y's parts and of its gradient, at least.
         let values = run.description.divisible.reduce(0) { $0 + $1.shape[0] + $1.shape[1] }
         let least = UInt64(3 * 2 * 4 / 2 * 4 * values)
-        #expect(layers.bytes >= least && layers.bytes <= 3 * least, "\(layers.bytes), \(least)")
-        #expect(layers.seconds >= layers.forward && layers.forward > 0)
+        #expect(layers.total.bytes >= least && layers.total.bytes <= 3 * least, "\(layers.total.bytes), \(least)")
+        #expect(layers.total.seconds >= layers.forward && layers.forward > 0)
         var dense = Self.dense.run
         dense.steps = 3
         let sums = try dense.run(.allreduce, ranks: 2)[0].layers
-        #expect(sums.bytes > 0 && sums.seconds > sums.forward)
+        #expect(sums.total.bytes > 0 && sums.total.seconds > sums.forward)
     }
 
     @Test("From the weights of one rank's steps, at the preset's own rate, several ranks find its losses and gradients")

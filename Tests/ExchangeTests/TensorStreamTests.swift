@@ -1,7 +1,8 @@
+import TestSupport
 import Collectives
 import Exchange
 import Optimizers
-import Tensors
+import Memory
 import Testing
 
 /// Tensors on their way between owners and rank 0.

@@ -1,8 +1,10 @@
+import TestSupport
 import Collectives
 import Exchange
 import Networks
 import Optimizers
-import Tensors
+import Memory
+import System
 
 /// A few steps of a small network on made-up data: what an exchange is compared by.
 ///

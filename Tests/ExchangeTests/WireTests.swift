@@ -2,7 +2,7 @@ import Collectives
 import Exchange
 import Networks
 import Optimizers
-import Tensors
+import Memory
 import Testing
 
 /// Gradients that travel as bf16.

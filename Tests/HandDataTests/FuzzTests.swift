@@ -1,6 +1,7 @@
 import Foundation
 import HandData
-import Tensors
+import Memory
+import System
 import Testing
 
 /// Mutations a format in one test run: DTRAIN_FUZZ_ROUNDS, 2000 unless told.

@@ -1,6 +1,6 @@
 import Foundation
 import HandData
-import Tensors
+import System
 import Testing
 
 /// Decodes into a buffer of its own; the pixels, or what was thrown.

@@ -1,5 +1,5 @@
 import Kernels
-import Tensors
+import System
 import TestOracle
 import Testing
 

@@ -1,6 +1,6 @@
 import Foundation
 import Kernels
-import Tensors
+import System
 import Testing
 import TestOracle
 

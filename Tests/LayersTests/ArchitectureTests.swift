@@ -1,6 +1,6 @@
 import Layers
 import Networks
-import Tensors
+import Memory
 import Testing
 
 @Suite("Architectures")

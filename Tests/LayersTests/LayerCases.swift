@@ -1,5 +1,6 @@
 import Layers
-import Tensors
+import Memory
+import System
 import Testing
 import TestOracle
 

@@ -1,6 +1,7 @@
 import Collectives
 import Layers
-import Tensors
+import Memory
+import System
 import Testing
 import TestOracle
 

@@ -1,6 +1,6 @@
 import Collectives
 import Layers
-import Tensors
+import Memory
 import Testing
 import TestOracle
 

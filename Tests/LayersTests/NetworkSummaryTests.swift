@@ -1,7 +1,7 @@
 import Foundation
 import Layers
 import Networks
-import Tensors
+import Memory
 import Testing
 
 @Suite("Network summaries")

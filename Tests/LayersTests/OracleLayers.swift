@@ -1,6 +1,7 @@
 import Glibc
 import Layers
-import Tensors
+import Memory
+import System
 import TestOracle
 
 /// Lists of layers by the definitions in their doc comments, in Double: forward only, as gradients are taken by central differences.

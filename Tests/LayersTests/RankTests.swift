@@ -1,6 +1,7 @@
+import TestSupport
 import Collectives
 import Layers
-import Tensors
+import Memory
 import Testing
 import TestOracle
 

@@ -2,7 +2,8 @@ import Collectives
 import Foundation
 import Layers
 import Networks
-import Tensors
+import Memory
+import System
 import Testing
 import TestOracle
 

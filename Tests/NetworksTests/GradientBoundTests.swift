@@ -1,7 +1,8 @@
 import Kernels
 import Layers
 import Networks
-import Tensors
+import Memory
+import System
 import TestOracle
 import Testing
 

@@ -3,7 +3,8 @@ import Kernels
 import Layers
 import Networks
 import Optimizers
-import Tensors
+import Memory
+import System
 
 /// A network of the question's kind with its arena, team and Adam, called with arrays.
 final class NetworkRig {

@@ -1,6 +1,6 @@
 import Kernels
 import Networks
-import Tensors
+import Memory
 import Testing
 import TestOracle
 

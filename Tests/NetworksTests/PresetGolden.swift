@@ -2,7 +2,6 @@ import Foundation
 import Layers
 import Networks
 import Optimizers
-import Tensors
 
 /// What `Scripts/reference/presets.py` wrote; its README says what each key is.
 struct PresetGolden: Decodable {

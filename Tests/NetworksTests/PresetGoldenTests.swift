@@ -3,7 +3,8 @@ import Foundation
 import Layers
 import Networks
 import Optimizers
-import Tensors
+import Memory
+import System
 import Testing
 import TestOracle
 

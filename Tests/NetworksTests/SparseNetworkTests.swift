@@ -1,7 +1,7 @@
 import Kernels
 import Layers
 import Networks
-import Tensors
+import Memory
 import Testing
 import TestOracle
 

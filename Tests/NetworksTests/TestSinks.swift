@@ -3,7 +3,7 @@ import Layers
 import Networks
 import Optimizers
 import Synchronization
-import Tensors
+import Memory
 
 /// Buckets of `rowsPerBucket` rows each, the last one smaller; nil: one bucket.
 func cutRows(of parameter: Parameter, into rowsPerBucket: Int?) -> [Range<Int>] {

@@ -2,7 +2,7 @@ import Foundation
 import Kernels
 import Layers
 import Networks
-import Tensors
+import Memory
 import Testing
 
 @Suite("The question's network as a value")

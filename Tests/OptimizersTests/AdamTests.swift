@@ -1,6 +1,6 @@
 import Optimizers
 import System
-import Tensors
+import Memory
 import TestOracle
 import Testing
 

@@ -1,5 +1,6 @@
 import Optimizers
-import Tensors
+import Memory
+import System
 import TestOracle
 import Testing
 

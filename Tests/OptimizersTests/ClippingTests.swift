@@ -1,7 +1,7 @@
 import Foundation
 import Kernels
 import Optimizers
-import Tensors
+import System
 import TestOracle
 import Testing
 

@@ -1,6 +1,6 @@
 import Foundation
 import Optimizers
-import Tensors
+import Memory
 import TestOracle
 import Testing
 

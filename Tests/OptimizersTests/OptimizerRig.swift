@@ -1,6 +1,6 @@
 import Optimizers
 import Testing
-import Tensors
+import Memory
 import TestOracle
 
 /// Weights of all roles, an optimiser, and the memory they live in.

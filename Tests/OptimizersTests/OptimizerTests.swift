@@ -1,6 +1,7 @@
 import Kernels
 import Optimizers
-import Tensors
+import Memory
+import System
 import TestOracle
 import Testing
 

@@ -37,12 +37,12 @@ struct CostModelTests {
         let model = Self.model(ranks: ranks, nodes: ranks)
         let small = 2 * Double(ranks - 1) / Double(ranks) * Self.smallBytes
         for kind in [ExchangeKind.allreduce, .sharded] {
-            #expect(((model.prediction(kind)!.bytes - small) * 1e-6).rounded() == gradients)
+            #expect(((model.prediction(kind).bytes - small) * 1e-6).rounded() == gradients)
         }
-        #expect(((model.prediction(.split)!.bytes - small) * 1e-6).rounded() == activations)
+        #expect(((model.prediction(.split).bytes - small) * 1e-6).rounded() == activations)
         let halved = Self.model(ranks: ranks, nodes: ranks, wireShare: 0.5)
-        expect(halved.prediction(.allreduce)?.bytes, (model.prediction(.allreduce)!.bytes + small) / 2)
-        expect(halved.prediction(.split)?.bytes, model.prediction(.split)!.bytes)
+        expect(halved.prediction(.allreduce).bytes, (model.prediction(.allreduce).bytes + small) / 2)
+        expect(halved.prediction(.split).bytes, model.prediction(.split).bytes)
     }
 
     private struct Case: Sendable, CustomTestStringConvertible {
@@ -75,8 +75,8 @@ struct CostModelTests {
         (links.latencyWithin, links.latencyBetween, links.bandwidthBetween) = (0, 0, nodes == 1 ? .infinity : 5e9)
         (links.bucketSums, links.bucketParts) = (5e9, 4e9)
         let model = Self.model(ranks: 2, nodes: nodes, links: links)
-        expect(model.prediction(.allreduce)?.exchange, (Self.weights * 4 + Self.smallBytes) / 5e9)
-        expect(model.prediction(.sharded)?.exchange, Self.weights * 4 / 4e9 + Self.smallBytes / 5e9)
+        expect(model.prediction(.allreduce).exchange, (Self.weights * 4 + Self.smallBytes) / 5e9)
+        expect(model.prediction(.sharded).exchange, Self.weights * 4 / 4e9 + Self.smallBytes / 5e9)
     }
 
     private static let alltoallCases = [
@@ -101,9 +101,9 @@ struct CostModelTests {
         let shard = 100 / Double(ranks)
         let shared: Double = shard * 1.1e-3 + Self.weights * 1e-10 * shard
         let pass: Double = Self.weights * 1e-9
-        expect(model.prediction(.allreduce)?.seconds, shared + 5 * pass)
-        expect(model.prediction(.sharded)?.seconds, shared + 3 * pass + 2 * pass / Double(ranks))
-        expect(model.prediction(.split)?.seconds, shared + 2 * pass / Double(ranks))
+        expect(model.prediction(.allreduce).seconds, shared + 5 * pass)
+        expect(model.prediction(.sharded).seconds, shared + 3 * pass + 2 * pass / Double(ranks))
+        expect(model.prediction(.split).seconds, shared + 2 * pass / Double(ranks))
         for prediction in model.predictions() {
             expect(prediction.seconds, prediction.compute)
             #expect(prediction.exchange == 0)
@@ -113,9 +113,9 @@ struct CostModelTests {
     /// Changes in bf16: 24 bytes more of each own weight and 12 of every one, where Adam moves 28 in 2 ns.
     @Test(arguments: [2, 4]) func changesTakePassesOfTheirOwn(ranks: Int) {
         let (whole, halved) = (Self.model(ranks: ranks, nodes: 1), Self.model(ranks: ranks, nodes: 1, wireShare: 0.5))
-        let more = halved.prediction(.sharded)!.compute - whole.prediction(.sharded)!.compute
+        let more = halved.prediction(.sharded).compute - whole.prediction(.sharded).compute
         expect(more, Self.weights * 2e-9 * (24 / Double(ranks) + 12) / 28)
-        expect(halved.prediction(.allreduce)?.compute, whole.prediction(.allreduce)!.compute)
+        expect(halved.prediction(.allreduce).compute, whole.prediction(.allreduce).compute)
     }
 
     @Test func aSecondThreadHidesTheExchangeBehindTheTiles() {
@@ -123,14 +123,14 @@ struct CostModelTests {
         links.bandwidthBetween = 1e9
         let small: Double = Self.smallBytes / 1e9
         let exchange: Double = Self.weights * 4 / 1e9 + small
-        let one = Self.model(ranks: 2, nodes: 2, threads: 1, links: links).prediction(.allreduce)!
+        let one = Self.model(ranks: 2, nodes: 2, threads: 1, links: links).prediction(.allreduce)
         expect(one.seconds, one.compute + exchange)
         // 0.63 s of sending beside 1.0 s of tiles: the main thread's half of that time is lost to them.
-        let two = Self.model(ranks: 2, nodes: 2, threads: 2, links: links).prediction(.allreduce)!
+        let two = Self.model(ranks: 2, nodes: 2, threads: 2, links: links).prediction(.allreduce)
         expect(two.seconds, two.compute + (exchange - small) / 2 + small)
         // A slow link leaves only the first bucket and the forward pass uncovered.
         links.bandwidthBetween = 1e8
-        let slow = Self.model(ranks: 2, nodes: 2, threads: 2, links: links).prediction(.allreduce)!
+        let slow = Self.model(ranks: 2, nodes: 2, threads: 2, links: links).prediction(.allreduce)
         #expect(slow.seconds > slow.exchange)
         #expect(slow.seconds < slow.exchange + slow.compute * 0.7)
     }
@@ -146,7 +146,7 @@ struct CostModelTests {
             #expect(predictions[1].seconds > 5 * predictions[0].seconds)
         }
         let background = Self.model(ranks: 2, nodes: 2, links: links, activeShare: 0.2)
-        #expect(background.prediction(.split)!.seconds < Self.model(ranks: 2, nodes: 2, links: links).prediction(.split)!.seconds)
+        #expect(background.prediction(.split).seconds < Self.model(ranks: 2, nodes: 2, links: links).prediction(.split).seconds)
         links.bandwidthBetween = 1e9
         let large = Self.model(ranks: 4, nodes: 4, batch: 40_000, links: links)
         #expect(large.predictions()[0].kind == .sharded)

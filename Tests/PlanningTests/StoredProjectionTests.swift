@@ -1,3 +1,4 @@
+import Memory
 import Exchange
 import Layers
 import Networks

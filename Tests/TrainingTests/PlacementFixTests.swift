@@ -1,3 +1,4 @@
+import TestSupport
 import Collectives
 import System
 import Testing

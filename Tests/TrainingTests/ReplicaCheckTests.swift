@@ -1,5 +1,6 @@
+import TestSupport
 import Collectives
-import Tensors
+import System
 import Testing
 import Training
 

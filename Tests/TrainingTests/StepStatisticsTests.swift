@@ -1,7 +1,8 @@
+import TestSupport
 import Collectives
 import HandData
 import Kernels
-import Tensors
+import System
 import Testing
 import Training
 

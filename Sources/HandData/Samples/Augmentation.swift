@@ -1,4 +1,4 @@
-import Tensors
+import System
 
 /// How crops of training samples are varied. Amounts are standard deviations or greatest values as said; 0 leaves a part out.
 ///

@@ -2,9 +2,9 @@ import System
 
 /// The centres found in a source's frames, so that each is searched once: (u px, v px, d mm) a sample.
 ///
-/// Sendable because entries change under the monitor.
+/// Sendable because entries change under the lock.
 final class CentreCache: @unchecked Sendable {
-    private let monitor = Monitor()
+    private let condition = ConditionLock()
     private let centres: UnsafeMutableBufferPointer<SIMD3<Double>>  // (count); NaN: not known
 
     init(count: Int) {
@@ -15,9 +15,9 @@ final class CentreCache: @unchecked Sendable {
     deinit { centres.deallocate() }
 
     func centre(of sample: Int) -> SIMD3<Double>? {
-        let centre = monitor.withLock { centres[sample] }
+        let centre = condition.withLock { centres[sample] }
         return centre.x.isNaN ? nil : centre
     }
 
-    func keep(_ centre: SIMD3<Double>, of sample: Int) { monitor.withLock { centres[sample] = centre } }
+    func keep(_ centre: SIMD3<Double>, of sample: Int) { condition.withLock { centres[sample] = centre } }
 }

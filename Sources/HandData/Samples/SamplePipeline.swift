@@ -1,4 +1,4 @@
-import Tensors
+import Memory
 
 /// What the numbers of a label or of a network's output mean; three for each joint.
 package enum LabelUnits: String, CaseIterable, Sendable, Codable {

@@ -1,4 +1,4 @@
-import Tensors
+import System
 
 /// Turns an exact depth buffer into what a time-of-flight camera would report.
 ///

@@ -1,4 +1,4 @@
-import Tensors
+import System
 
 /// A point or direction in mm; in camera space x points right, y DOWN and z away from the camera.
 typealias Vector3 = SIMD3<Float>

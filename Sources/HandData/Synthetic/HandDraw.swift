@@ -1,4 +1,4 @@
-import Tensors
+import System
 
 /// Draws hands: gesture, angles, sizes, place and orientation.
 ///

@@ -1,4 +1,4 @@
-import Tensors
+import System
 
 /// What a hand is doing: how far each finger is bent, and what the thumb is for.
 struct HandGesture {

@@ -1,4 +1,5 @@
-import Tensors
+import Memory
+import System
 
 /// Renders depth frames of articulated hands with exact ICVL labels: sizes, poses, places and depths distributed like those of the
 /// real ICVL test labels, seen by a time-of-flight camera.

@@ -1,5 +1,3 @@
-import Tensors
-
 extension HandPose.Thumb {
     private subscript(angle: Int) -> Float {
         get {

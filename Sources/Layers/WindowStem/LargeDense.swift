@@ -1,5 +1,6 @@
 import Kernels
-import Tensors
+import Memory
+import System
 
 /// The first fully connected layer: nearly all of the network's weights and work. It runs over blocks of rows of w.
 ///

@@ -1,5 +1,4 @@
 import System
-import Tensors
 
 /// The parts of a step a network spends time in.
 package enum NetworkPart: Int, Sendable, CaseIterable {

@@ -1,8 +1,9 @@
 package import Kernels
-package import Tensors
+package import Memory
+package import System
 
 /// The first fully connected layer, or some blocks of its rows, where most windows see background alone: the order in which
-/// `SparseDense` takes the blocks, and the room it needs.
+/// `WindowBatch` takes the blocks, and the room it needs.
 ///
 /// `@unchecked Sendable`: threads write their own scratch and disjoint lanes, rows or samples.
 package final class SparseLayer: @unchecked Sendable {
@@ -86,18 +87,18 @@ package final class SparseLayer: @unchecked Sendable {
         let lanes = lanes(rows)
         return (
             max(
-                lanes * SparseDense.partialRows(samples: samples) * outputs,
-                2 * predictionLanes(rows) * SparseDense.predictionCount(samples: samples, outputs: outputs)),
+                lanes * WindowBatch.partialRows(samples: samples) * outputs,
+                2 * predictionLanes(rows) * WindowBatch.predictionCount(samples: samples, outputs: outputs)),
             TiledDense.packedCount(samples: samples, outputs: outputs), lanes * ConvolutionPool.channels * outputs,
-            SparseDense.scratchCount(samples: samples)
+            WindowBatch.scratchCount(samples: samples)
         )
     }
 
     // MARK: Forward
 
     /// Starts a forward pass.
-    package func begin(_ input: SparseDense) {
-        let rows = SparseDense.partialRows(samples: input.samples)
+    package func begin(_ input: WindowBatch) {
+        let rows = WindowBatch.partialRows(samples: input.samples)
         team.forEach(lanes) { lane, _ in
             (partials + lane * rows * outputs).update(repeating: 0, count: rows * outputs)
             let count = ConvolutionPool.channels * outputs
@@ -110,9 +111,9 @@ package final class SparseLayer: @unchecked Sendable {
     ///   - weights: (held rows, outputs).
     ///   - poll: called on the caller's thread now and then.
     package func accumulate(
-        _ input: SparseDense, _ positions: Range<Int>, weights: UnsafePointer<Float>, poll: () -> Void = {}
+        _ input: WindowBatch, _ positions: Range<Int>, weights: UnsafePointer<Float>, poll: () -> Void = {}
     ) {
-        let rows = SparseDense.partialRows(samples: input.samples)
+        let rows = WindowBatch.partialRows(samples: input.samples)
         // Blocks in turn, as the active ones lie close together.
         team.forEach(lanes) { lane, thread in
             let partial = partials + lane * rows * outputs
@@ -132,7 +133,7 @@ package final class SparseLayer: @unchecked Sendable {
     /// - Parameters:
     ///   - bias: (outputs), or nil. y: (samples, outputs), overwritten.
     package func finish(
-        _ input: SparseDense, bias: UnsafePointer<Float>?, rectified: Bool, y: UnsafeMutablePointer<Float>
+        _ input: WindowBatch, bias: UnsafePointer<Float>?, rectified: Bool, y: UnsafeMutablePointer<Float>
     ) {
         for lane in 1..<max(1, lanes) {
             let source = channelSums + lane * ConvolutionPool.channels * outputs
@@ -145,18 +146,18 @@ package final class SparseLayer: @unchecked Sendable {
         }
         team.forEach(input.samples) { sample, _ in
             Kernels.Dense.finish(
-                partials: partials, lanes: lanes, sample: sample, samples: SparseDense.partialRows(samples: input.samples),
+                partials: partials, lanes: lanes, sample: sample, samples: WindowBatch.partialRows(samples: input.samples),
                 outputs: outputs, bias: offsets, rectified: rectified, y: y)
         }
     }
 
     // MARK: Prediction
 
-    /// Starts a prediction: a forward pass by `SparseDense.predict`, which no backward pass can follow.
+    /// Starts a prediction: a forward pass by `WindowBatch.predict`, which no backward pass can follow.
     /// - Parameter weightsVersion: see `Pass.weightsVersion`. Sums over the background are made once for each.
-    package func beginPrediction(_ input: SparseDense, weightsVersion: Int) {
+    package func beginPrediction(_ input: WindowBatch, weightsVersion: Int) {
         predictionVersion = weightsVersion
-        let bytes = 8 * SparseDense.predictionCount(samples: input.samples, outputs: outputs)
+        let bytes = 8 * WindowBatch.predictionCount(samples: input.samples, outputs: outputs)
         let sums = UnsafeMutableRawPointer(partials)
         team.forEach(Self.predictionLanes(held.rowCount)) { lane, _ in
             _ = (sums + lane * bytes).initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
@@ -165,13 +166,13 @@ package final class SparseLayer: @unchecked Sendable {
 
     /// Adds the products of some of the held blocks, given by their positions.
     /// - Parameters:
-    ///   - weights: (held rows, outputs). scales: see `SparseDense.predict`.
+    ///   - weights: (held rows, outputs). scales: see `WindowBatch.predict`.
     ///   - poll: called on the caller's thread now and then.
     package func predict(
-        _ input: SparseDense, _ positions: Range<Int>, weights: UnsafePointer<Float>, scales: UnsafePointer<Float>,
+        _ input: WindowBatch, _ positions: Range<Int>, weights: UnsafePointer<Float>, scales: UnsafePointer<Float>,
         poll: () -> Void = {}
     ) {
-        let bytes = 8 * SparseDense.predictionCount(samples: input.samples, outputs: outputs)
+        let bytes = 8 * WindowBatch.predictionCount(samples: input.samples, outputs: outputs)
         let lanes = Self.predictionLanes(held.rowCount)
         let sums = UnsafeMutableRawPointer(partials)
         let backgroundScale = Self.backgroundScale(input)
@@ -195,9 +196,9 @@ package final class SparseLayer: @unchecked Sendable {
     }
 
     /// Ends a prediction: the sums over the held rows, still scaled.
-    package func finishPrediction(_ input: SparseDense) -> PredictionSums {
-        let padded = SparseDense.paddedOutputs(outputs)
-        let bytes = 8 * SparseDense.predictionCount(samples: input.samples, outputs: outputs)
+    package func finishPrediction(_ input: WindowBatch) -> PredictionSums {
+        let padded = WindowBatch.paddedOutputs(outputs)
+        let bytes = 8 * WindowBatch.predictionCount(samples: input.samples, outputs: outputs)
         let (lanes, sums) = (Self.predictionLanes(held.rowCount), UnsafeMutableRawPointer(partials))
         team.forEach(input.samples + 2) { row, _ in
             for lane in 1..<max(1, lanes) {
@@ -221,7 +222,7 @@ package final class SparseLayer: @unchecked Sendable {
     }
 
     /// What the background's values are brought to at most 1 by.
-    private static func backgroundScale(_ input: SparseDense) -> Float {
+    private static func backgroundScale(_ input: WindowBatch) -> Float {
         let background = input.background
         let peak = withUnsafeTemporaryAllocation(of: Float.self, capacity: ConvolutionPool.channels) { room in
             for channel in 0..<ConvolutionPool.channels { room[channel] = background[channel] }
@@ -236,7 +237,7 @@ package final class SparseLayer: @unchecked Sendable {
     /// - Parameters:
     ///   - dy: (samples, outputs), gradient before the ReLU. columnSums: (outputs), its sums over the samples.
     package func beginBackward(
-        _ input: SparseDense, dy: UnsafePointer<Float>, columnSums: UnsafePointer<Float>
+        _ input: WindowBatch, dy: UnsafePointer<Float>, columnSums: UnsafePointer<Float>
     ) -> SparseGradient {
         TiledDense(inputs: input.stride, outputs: outputs, samples: input.samples).pack(dy: dy, into: packedGradient)
         return SparseGradient(dy: dy, packed: packedGradient, columnSums: columnSums)
@@ -244,7 +245,7 @@ package final class SparseLayer: @unchecked Sendable {
 
     /// The gradient of the background's value, (8): the sum over the held windows and all samples of dx, for the living channels.
     /// Before the weights change it is that of the last forward pass.
-    package func backgroundGradient(_ input: SparseDense, _ gradient: SparseGradient) -> SIMD8<Float> {
+    package func backgroundGradient(_ input: WindowBatch, _ gradient: SparseGradient) -> SIMD8<Float> {
         var result = SIMD8<Float>.zero
         for channel in 0..<ConvolutionPool.channels where input.isLiving(channel) {
             let sums = channelSums + channel * outputs
@@ -260,7 +261,7 @@ package final class SparseLayer: @unchecked Sendable {
     ///   - immediate: weights and moments of the held rows.
     ///   - poll: called on the caller's thread now and then.
     package func backward(
-        _ input: SparseDense, _ gradient: SparseGradient, _ positions: Range<Int>, immediate: ImmediateUpdate,
+        _ input: WindowBatch, _ gradient: SparseGradient, _ positions: Range<Int>, immediate: ImmediateUpdate,
         poll: () -> Void = {}
     ) {
         team.forEach(positions.count) { item, thread in
@@ -275,7 +276,7 @@ package final class SparseLayer: @unchecked Sendable {
     /// Gradient of x in its place, and that of the weights for `sink`, of a bucket of rows, where all rows are held.
     /// - Precondition: buckets consist of whole windows (`WindowStem.bucketGranule`).
     func backward(
-        _ input: SparseDense, _ gradient: SparseGradient, _ parameter: Parameter, bucket: Range<Int>,
+        _ input: WindowBatch, _ gradient: SparseGradient, _ parameter: Parameter, bucket: Range<Int>,
         weights: UnsafePointer<Float>, sink: any GradientSink
     ) throws {
         let channels = ConvolutionPool.channels

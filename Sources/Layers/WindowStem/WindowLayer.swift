@@ -1,5 +1,6 @@
 package import Kernels
-package import Tensors
+package import Memory
+import System
 
 /// The first fully connected layer, above the windows, as the network sees it: on this rank, or divided among many.
 package protocol WindowLayer: AnyObject {
@@ -12,7 +13,7 @@ package protocol WindowLayer: AnyObject {
     ///   - input: x (samples, inputs), and where it is active. Samples may be 0.
     ///   - weights: what the network holds of (inputs, outputs). bias: (outputs). y: (samples, outputs), overwritten.
     func forward(
-        _ input: SparseDense, weights: UnsafeMutablePointer<Float>, bias: UnsafePointer<Float>,
+        _ input: WindowBatch, weights: UnsafeMutablePointer<Float>, bias: UnsafePointer<Float>,
         y: UnsafeMutablePointer<Float>
     ) throws
 
@@ -22,7 +23,7 @@ package protocol WindowLayer: AnyObject {
     ///   - weightsVersion: see `Pass.weightsVersion`.
     ///   - scales: (samples), `ExactSum.scale` of each sample's largest value.
     func predict(
-        _ input: SparseDense, weights: UnsafePointer<Float>, weightsVersion: Int, bias: UnsafePointer<Float>,
+        _ input: WindowBatch, weights: UnsafePointer<Float>, weightsVersion: Int, bias: UnsafePointer<Float>,
         scales: UnsafePointer<Float>, y: UnsafeMutablePointer<Float>
     ) throws
 
@@ -33,7 +34,7 @@ package protocol WindowLayer: AnyObject {
     /// - Returns: the gradient of the background's value, summed over all windows and samples, where background is left out;
     ///   this rank's share of it.
     func backward(
-        _ input: SparseDense, parameter: Parameter, weights: UnsafeMutablePointer<Float>, dy: UnsafePointer<Float>,
+        _ input: WindowBatch, parameter: Parameter, weights: UnsafeMutablePointer<Float>, dy: UnsafePointer<Float>,
         columnSums: UnsafePointer<Float>, sink: any GradientSink
     ) throws -> SIMD8<Float>
 }
@@ -68,12 +69,12 @@ final class LocalWindowLayer: WindowLayer {
     }
 
     func leavesOutBackground(activeShare: Double) -> Bool {
-        isSparse = kernels == .auto && SparseDense.fits(outputs: outputs) && activeShare <= WindowStem.sparseLimit
+        isSparse = kernels == .auto && WindowBatch.fits(outputs: outputs) && activeShare <= WindowStem.sparseLimit
         return isSparse
     }
 
     func forward(
-        _ input: SparseDense, weights: UnsafeMutablePointer<Float>, bias: UnsafePointer<Float>,
+        _ input: WindowBatch, weights: UnsafeMutablePointer<Float>, bias: UnsafePointer<Float>,
         y: UnsafeMutablePointer<Float>
     ) {
         guard input.samples > 0 else { return }
@@ -86,7 +87,7 @@ final class LocalWindowLayer: WindowLayer {
     }
 
     func predict(
-        _ input: SparseDense, weights: UnsafePointer<Float>, weightsVersion: Int, bias: UnsafePointer<Float>,
+        _ input: WindowBatch, weights: UnsafePointer<Float>, weightsVersion: Int, bias: UnsafePointer<Float>,
         scales: UnsafePointer<Float>, y: UnsafeMutablePointer<Float>
     ) {
         guard input.samples > 0 else { return }
@@ -103,7 +104,7 @@ final class LocalWindowLayer: WindowLayer {
     }
 
     func backward(
-        _ input: SparseDense, parameter: Parameter, weights: UnsafeMutablePointer<Float>, dy: UnsafePointer<Float>,
+        _ input: WindowBatch, parameter: Parameter, weights: UnsafeMutablePointer<Float>, dy: UnsafePointer<Float>,
         columnSums: UnsafePointer<Float>, sink: any GradientSink
     ) throws -> SIMD8<Float> {
         let gradient = isSparse ? sparse.beginBackward(input, dy: dy, columnSums: columnSums) : nil

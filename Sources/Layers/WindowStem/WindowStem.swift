@@ -1,5 +1,5 @@
 package import Kernels
-import Tensors
+import Memory
 
 /// The question's first layers as one: 5x5 convolution to 8 channels, ReLU, max pool, fully connected, ReLU.
 ///

@@ -1,5 +1,6 @@
 package import Kernels
-package import Tensors
+package import Memory
+import System
 
 /// The window stem at work.
 package final class WindowStemLayer: Layer {
@@ -38,7 +39,7 @@ package final class WindowStemLayer: Layer {
     /// What a window of background was worth in the last forward call.
     private var background = SIMD8<Float>.zero
     /// What the layer above the windows was given in the last forward call.
-    private var windows: SparseDense!
+    private var windows: WindowBatch!
     /// (samples, 208): convolution gradients a sample, summed in order of the samples.
     private let convolutionGradients: UnsafeMutablePointer<Float>
     private let scratch: [UnsafeMutablePointer<Float>]
@@ -116,7 +117,7 @@ package final class WindowStemLayer: Layer {
                 peaks[2 * sample + 1] = pooledPeak(sample: sample)
             }
         }
-        windows = SparseDense(
+        windows = WindowBatch(
             outputs: units, blocks: blocks, active: active, samples: samples, background: background, x: pooled,
             stride: flattened)
     }

@@ -4,7 +4,6 @@ import HandData
 import Layers
 import Networks
 import System
-import Tensors
 import Training
 
 /// Predicts the frames of a data set, and compares with their labels. Ranks share the frames; rank 0 has the result.

@@ -3,7 +3,7 @@ package import HandData
 import Layers
 import Networks
 import System
-import Tensors
+import Memory
 import Training
 
 /// How frames by themselves are predicted.

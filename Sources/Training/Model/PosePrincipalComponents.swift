@@ -1,6 +1,7 @@
 import HandData
 import Networks
-import Tensors
+import Memory
+import System
 
 /// The mean and the principal components of training poses, in the network's units.
 ///

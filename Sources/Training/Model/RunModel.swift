@@ -2,7 +2,7 @@ import Exchange
 package import HandData
 import Layers
 package import Networks
-import Tensors
+import Memory
 
 /// What a run trains: the network, what it is shown, and how its outputs are understood. Made from the settings, once.
 package struct RunModel: Sendable {

@@ -3,7 +3,6 @@ package import HandData
 import Kernels
 import Layers
 package import Networks
-import Tensors
 
 /// Size and camera of the frames that a network was trained on.
 package struct FrameFormat: Sendable, Codable, Equatable {

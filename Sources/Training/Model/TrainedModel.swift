@@ -2,7 +2,7 @@ package import Checkpoints
 package import HandData
 package import Networks
 import Layers
-import Tensors
+import Memory
 
 /// A checkpoint opened for other programs' use: what it says of its network, the settings it was trained with, and its weights.
 package struct TrainedModel: Sendable {

@@ -91,7 +91,7 @@ package struct RunConfiguration: Sendable, Equatable {
 
     /// Threads a rank; 0: the processors this node allows, divided by the ranks on it.
     package var threads = 0
-    package var exchange: ExchangeKind = .allreduce
+    package var exchange: ExchangeChoice = .kind(.allreduce)
     /// How gradients travel between ranks.
     package var wire: WireFormat = .fp32
 

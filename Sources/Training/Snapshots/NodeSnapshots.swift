@@ -3,7 +3,7 @@ import Collectives
 import Exchange
 import Glibc
 import System
-import Tensors
+import Memory
 
 /// Snapshots of the state after a step, in the memory of each node, for a run that loses a node.
 ///

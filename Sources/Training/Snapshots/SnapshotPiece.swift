@@ -1,6 +1,6 @@
 import Checkpoints
 import Exchange
-import Tensors
+import Memory
 
 /// Consecutive values of one parameter and kind, which a snapshot's file holds, one piece after the other.
 struct SnapshotPiece: Equatable, Sendable {

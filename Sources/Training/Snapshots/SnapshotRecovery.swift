@@ -2,7 +2,7 @@ import Checkpoints
 import Collectives
 import Exchange
 import Glibc
-import Tensors
+import Memory
 
 /// The newest snapshot that the nodes of a start hold completely, made a checkpoint of the run: all that follows, resuming on other
 /// ranks or another exchange, is as from any checkpoint.
