@@ -20,8 +20,10 @@ if [[ ${1-} =~ ^[0-9] ]]; then
 fi
 [[ $minutes =~ ^[1-9][0-9]*$ ]] || fail "'$minutes' is no number of minutes. hint: Scripts/accuracy.sh 30 --preset deepprior"
 steps=${DTRAIN_STEPS:-}
+# A run that was broken off has been told.
+[[ -n $steps || ! -r ${DTRAIN_RUN:-/nowhere}/config.yaml ]] || steps=$(sed -n 's/^steps: *//p' "$DTRAIN_RUN/config.yaml")
 [[ $steps =~ ^([1-9][0-9]*)?$ ]] || fail "DTRAIN_STEPS=$steps is no number of steps. hint: DTRAIN_STEPS=12800 Scripts/accuracy.sh"
-preset=dtrain-hand
+preset="dtrain-hand"
 arguments=("$@")
 for ((index = 0; index + 1 < $#; index++)); do
     [[ ${arguments[index]} != --preset ]] || preset=${arguments[index + 1]}
@@ -40,14 +42,12 @@ dtrain=${DTRAIN:-$root/.build/release/dtrain}
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
 
-launcher=()
-[[ -z ${DTRAIN_RANKS-} ]] || launcher=(mpirun -np "$DTRAIN_RANKS" --oversubscribe --bind-to none)
-
 # train STEPS RUN ARGUMENT...
 train() {
     local count=$1 run=$2
     shift 2
-    ${launcher[@]+"${launcher[@]}"} "$dtrain" train --preset "$preset" ${arguments[@]+"${arguments[@]}"} --steps "$count" --run-dir "$run" "$@"
+    local command=("$dtrain" train --preset "$preset" ${arguments[@]+"${arguments[@]}"} --steps "$count" --run-dir "$run" "$@")
+    if [[ -n ${DTRAIN_RANKS-} ]]; then run_ranks "$DTRAIN_RANKS" "${command[@]}"; else "${command[@]}"; fi
 }
 
 if [[ -z $steps ]]; then
@@ -60,8 +60,9 @@ fi
 
 run=${DTRAIN_RUN:-$root/runs/accuracy/$preset-$steps${DTRAIN_RANKS:+-ranks-$DTRAIN_RANKS}}
 say "training: dtrain train --preset $preset ${arguments[*]-} --steps $steps --run-dir $run"
-# Points enough for a curve, of presets with slow steps too.
-every=$((steps < 400 ? 10 : steps / 40))
+# Points enough for a curve, of presets with slow steps too; validations at logged steps.
+every=10
+((steps < 400)) || every=$((steps / 40 - steps / 40 % 10))
 train "$steps" "$run" --resume auto --log-every "$((every / 10))" --validate-every "$every" --checkpoint-every "$every" >&2
 # Of the steps alone, so that it holds for a run that was broken off too. Of a step that was made again, the last counts.
 trained=$(sed -n 's/^{"step":\([0-9]*\),.*"step_ms":\([0-9.e+-]*\),.*/\1 \2/p' "$run/metrics.jsonl" | tac | sort -s -n -u -k 1,1 |

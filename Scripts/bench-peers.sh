@@ -37,6 +37,12 @@ set_up
 if ((${#presets[@]})); then
     python=$("$root/Scripts/python-env.sh" "$root/Scripts/requirements.txt" "$root/Scripts/peers/presets.txt")
     swift build --package-path "$root" -c release --product dtrain >&2
+    kept=$root/runs/bench-presets/processor.txt
+    mkdir -p -- "${kept%/*}"
+    processor=$("$python" "$root/Scripts/plots/page.py")
+    [[ ! -e $kept || $(<"$kept") == "$processor" ]] ||
+        fail "${kept%/*} was measured on $(<"$kept"), and this is $processor. hint: move it away"
+    printf '%s\n' "$processor" >"$kept"
     for threads in ${option[threads]}; do
         for preset in "${presets[@]}"; do
             batch=${preset_batch[$preset]}

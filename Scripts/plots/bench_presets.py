@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""The table of presets in Docs/performance.md, from what Scripts/bench-peers.sh --preset measured.
+"""The tables of presets in Docs/performance.md, from what Scripts/bench-peers.sh --preset measured. Those of other processors stay.
 
 Usage: bench_presets.py MEASUREMENTS DOCS
-MEASUREMENTS holds a directory for each setting, PRESET-threads-T-batch-B, and in it pytorch.ROUND.json and dtrain.ROUND.json.
+MEASUREMENTS holds a directory for each setting, PRESET-threads-T-batch-B, and in it pytorch.ROUND.json and dtrain.ROUND.json;
+and processor.txt, on what all was measured.
 """
 
 import re
@@ -12,7 +13,6 @@ from statistics import median
 
 import page
 
-BEGIN, END = "<!-- bench-presets: begin -->", "<!-- bench-presets: end -->"
 PRESETS = ("deepprior", "ren", "dense", "dtrain-hand")
 
 
@@ -54,12 +54,18 @@ def row(preset, _, threads, batch, rounds):
     )
 
 
-def section(settings):
+def markers(processor):
+    return tuple(f"<!-- bench-presets, {processor}: {place} -->" for place in ("begin", "end"))
+
+
+def section(settings, processor):
     peers, own = settings[0][4][0]
     rows = "\n".join(row(*setting) for setting in settings if not setting[1])
     forward_rows = "\n".join(forward_row(*setting) for setting in settings if setting[1])
-    return f"""{BEGIN}
-Measured by `Scripts/bench-peers.sh --preset` on {page.machine()}, {len(settings[0][4])} rounds in one run, PyTorch and dtrain in turn:
+    begin, end = markers(processor)
+    return f"""{begin}
+### {processor}
+Measured by `Scripts/bench-peers.sh --preset` on {page.machine(processor)}, {len(settings[0][4])} rounds in one run, PyTorch and dtrain in turn:
 forward, backward and update of random crops, no augmentation; medians over the rounds of each program's median. PyTorch {peers["version"].split("+")[0]}: channels_last,
 oneDNN, the optimiser fused, glibc told to keep freed memory. dtrain: {own["instruction_set"]} kernels, OpenBLAS {own["blas_kernel"]}. The floor is the step's
 multiply-adds x 2 at the sgemm rate of the same run; Winograd's way takes fewer, so steps below 1 are possible.
@@ -73,14 +79,22 @@ The forward pass of evaluation (`dtrain bench step --forward`; PyTorch in `infer
 | preset | batch | threads | PyTorch, ms | frames/s | dtrain, ms | frames/s | times as fast |
 |---|---|---|---|---|---|---|---|
 {forward_rows}
-{END}"""
+{end}"""
 
 
 def main():
     if len(sys.argv) != 3:
         raise SystemExit("usage: bench_presets.py MEASUREMENTS DOCS")
-    docs = Path(sys.argv[2])
-    page.replace(docs / "performance.md", BEGIN, END, section(read(Path(sys.argv[1]))), before="## Presets of crops\n")
+    measurements, docs = Path(sys.argv[1]), Path(sys.argv[2])
+    settings = read(measurements)
+    processor = (measurements / "processor.txt").read_text(encoding="utf-8").strip()
+    page.replace(
+        docs / "performance.md",
+        *markers(processor),
+        section(settings, processor),
+        "## Presets of crops\n",
+        "<!-- bench-presets, .*: end -->",
+    )
     print(docs / "performance.md")
 
 

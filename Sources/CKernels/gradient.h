@@ -19,41 +19,49 @@ typedef struct {
     const GradientBlock *blocks, *pairs; // pairs of rows of the kernel, of length 3, 5, 7
 } GradientBlocks;
 
-#define GRADIENT(NAME, T, R, LANES, V)                                                                                   \
+#define GRADIENT(NAME, T, R, LANES, V, PLAIN)                                                                            \
     static void NAME(const dtrain_convolution_gradient *work, const float *x, float *g) {                                \
-        gradientBlock##LANES(work, x, g, T, R, V);                                                                       \
+        gradientBlock##LANES(work, x, g, T, R, V, PLAIN);                                                                \
     }
-#define GRADIENT_EIGHT(R) GRADIENT(gradientEight##R, 1, R, 8, 1)
+#define GRADIENT_EIGHT(R) GRADIENT(gradientEight##R, 1, R, 8, 1, 0)
 MORE(GRADIENT_EIGHT)
-GRADIENT(eightPair3, 2, 3, 8, 1)
-GRADIENT(eightPair5, 2, 5, 8, 1)
-GRADIENT(eightPair7, 2, 7, 8, 1)
+GRADIENT(eightPair3, 2, 3, 8, 1, 0)
+GRADIENT(eightPair5, 2, 5, 8, 1, 0)
+GRADIENT(eightPair7, 2, 7, 8, 1, 0)
 static const GradientBlock gradientEights[] = {MORE_NAMES(gradientEight)};
 static const GradientBlock eightPairs[] = {eightPair3, eightPair5, eightPair7};
 static const GradientBlocks blocksOfEight = {12, gradientEights, eightPairs};
 #if SET == 3
-#define GRADIENT_SIXTEEN(R) GRADIENT(gradientSixteen##R, 1, R, 8, 2)
+#define GRADIENT_SIXTEEN(R) GRADIENT(gradientSixteen##R, 1, R, 8, 2, 0)
+#define PLAIN_SIXTEEN_GRADIENT(R) GRADIENT(plainGradientSixteen##R, 1, R, 8, 2, 1)
 MANY(GRADIENT_SIXTEEN)
-GRADIENT(sixteenPair3, 2, 3, 8, 2)
+MANY(PLAIN_SIXTEEN_GRADIENT)
+GRADIENT(sixteenPair3, 2, 3, 8, 2, 0)
 static const GradientBlock gradientSixteens[] = {NAMES(gradientSixteen)}, sixteenPairs[] = {sixteenPair3, NULL, NULL};
+static const GradientBlock plainGradientSixteens[] = {NAMES(plainGradientSixteen)}, noPairs[] = {NULL, NULL, NULL};
 static const GradientBlocks blocksOfSixteen = {6, gradientSixteens, sixteenPairs};
+static const GradientBlocks plainBlocksOfSixteen = {6, plainGradientSixteens, noPairs};
 #else
-#define GRADIENT_SIXTEEN(R) GRADIENT(gradientSixteen##R, 1, R, 16, 1)
-#define GRADIENT_THIRTY(R) GRADIENT(gradientThirty##R, 1, R, 16, 2)
+#define GRADIENT_SIXTEEN(R) GRADIENT(gradientSixteen##R, 1, R, 16, 1, 0)
+#define GRADIENT_THIRTY(R) GRADIENT(gradientThirty##R, 1, R, 16, 2, 0)
 MORE(GRADIENT_SIXTEEN)
 MORE(GRADIENT_THIRTY)
-GRADIENT(sixteenPair3, 2, 3, 16, 1)
-GRADIENT(sixteenPair5, 2, 5, 16, 1)
-GRADIENT(sixteenPair7, 2, 7, 16, 1)
-GRADIENT(thirtyPair3, 2, 3, 16, 2)
-GRADIENT(thirtyPair5, 2, 5, 16, 2)
-GRADIENT(thirtyPair7, 2, 7, 16, 2)
+#define PLAIN_THIRTY_GRADIENT(R) GRADIENT(plainGradientThirty##R, 1, R, 16, 2, 1)
+MORE(PLAIN_THIRTY_GRADIENT)
+GRADIENT(sixteenPair3, 2, 3, 16, 1, 0)
+GRADIENT(sixteenPair5, 2, 5, 16, 1, 0)
+GRADIENT(sixteenPair7, 2, 7, 16, 1, 0)
+GRADIENT(thirtyPair3, 2, 3, 16, 2, 0)
+GRADIENT(thirtyPair5, 2, 5, 16, 2, 0)
+GRADIENT(thirtyPair7, 2, 7, 16, 2, 0)
 static const GradientBlock gradientSixteens[] = {MORE_NAMES(gradientSixteen)};
 static const GradientBlock sixteenPairs[] = {sixteenPair3, sixteenPair5, sixteenPair7};
 static const GradientBlock gradientThirties[] = {MORE_NAMES(gradientThirty)};
 static const GradientBlock thirtyPairs[] = {thirtyPair3, thirtyPair5, thirtyPair7};
 static const GradientBlocks blocksOfSixteen = {12, gradientSixteens, sixteenPairs};
+static const GradientBlock plainGradientThirties[] = {MORE_NAMES(plainGradientThirty)}, noPairs[] = {NULL, NULL, NULL};
 static const GradientBlocks blocksOfThirty = {12, gradientThirties, thirtyPairs};
+static const GradientBlocks plainBlocksOfThirty = {12, plainGradientThirties, noPairs};
 #endif
 
 static void gradients(const dtrain_convolution_gradient *work, const GradientBlocks *set) {
@@ -114,15 +122,17 @@ void NAMED(dtrain_convolve_gradient_)(const dtrain_convolution_gradient *all) {
     if (work.xRow == work.columns * work.xStep && work.dyRow == work.columns * work.dyStep) work.columns *= work.rows, work.rows = 1;
     if (work.bias) biasGradient(&work);
     if (work.taps == 0) return;
+    const int isPlain = work.taps == 1;
     int left = work.channels;
     while (left > 0) {
         int taken = left >= 32 ? 32 : left >= 16 ? 16 : left >= 8 ? 8 : left;
 #if SET == 3
         if (taken == 32) taken = 16;
+        if (taken == 16) gradients(&work, isPlain ? &plainBlocksOfSixteen : &blocksOfSixteen);
 #else
-        if (taken == 32) gradients(&work, &blocksOfThirty);
-#endif
+        if (taken == 32) gradients(&work, isPlain ? &plainBlocksOfThirty : &blocksOfThirty);
         if (taken == 16) gradients(&work, &blocksOfSixteen);
+#endif
         if (taken == 8) gradients(&work, &blocksOfEight);
         work.channels = taken;
         if (taken < 8) gradientOfFew(&work);

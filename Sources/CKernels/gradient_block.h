@@ -1,6 +1,8 @@
-// A block of `taps` rows of the kernel x `run` contiguous factors x `vectors` registers of FLOAT, over all positions.
+// A block of `taps` rows of the kernel x `run` contiguous factors x `vectors` registers of FLOAT, over all positions. Of plain products,
+// whose positions lie far apart, later ones are asked for meanwhile.
 INLINE void JOIN(gradientBlock, LANES)(
-    const dtrain_convolution_gradient *work, const float *x, float *g, const int taps, const int run, const int vectors)
+    const dtrain_convolution_gradient *work, const float *x, float *g, const int taps, const int run, const int vectors,
+    const int isPlain)
 {
     FLOAT sums[14][2];
     UNROLL for (int r = 0; r < taps * run; r++)
@@ -14,6 +16,10 @@ INLINE void JOIN(gradientBlock, LANES)(
             UNROLL for (int r = 0; r < taps * run; r++) {
                 const FLOAT value = from[r / run * xTap + r % run];
                 UNROLL for (int v = 0; v < vectors; v++) sums[r][v] = __builtin_elementwise_fma(value, factors[v], sums[r][v]);
+            }
+            if (isPlain) {
+                __builtin_prefetch(from + 16 * xStep);
+                UNROLL for (int v = 0; v < vectors; v++) __builtin_prefetch(dy + 16 * dyStep + v * LANES);
             }
             from += xStep;
             dy += dyStep;

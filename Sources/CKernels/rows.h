@@ -14,21 +14,25 @@
 #endif
 
 typedef void (*RowsBlock)(const dtrain_convolution_rows *, const float *, float *);
-#define ROWS(NAME, P, LANES, V)                                                                                          \
-    static void NAME##P(const dtrain_convolution_rows *work, const float *x, float *y) { rowsBlock##LANES(work, x, y, P, V); }
-#define EIGHT(P) ROWS(eight, P, 8, 1)
+#define ROWS(NAME, P, LANES, V, PLAIN)                                                                                   \
+    static void NAME##P(const dtrain_convolution_rows *work, const float *x, float *y) { rowsBlock##LANES(work, x, y, P, V, PLAIN); }
+#define EIGHT(P) ROWS(eight, P, 8, 1, 0)
 MORE(EIGHT)
 static const RowsBlock eights[] = {MORE_NAMES(eight)};
 #if SET == 3
-#define SIXTEEN(P) ROWS(sixteen, P, 8, 2)
+#define SIXTEEN(P) ROWS(sixteen, P, 8, 2, 0)
+#define PLAIN_SIXTEEN(P) ROWS(plainSixteen, P, 8, 2, 1)
 MANY(SIXTEEN)
-static const RowsBlock sixteens[] = {NAMES(sixteen)};
+MANY(PLAIN_SIXTEEN)
+static const RowsBlock sixteens[] = {NAMES(sixteen)}, plainSixteens[] = {NAMES(plainSixteen)};
 #else
-#define SIXTEEN(P) ROWS(sixteen, P, 16, 1)
-#define THIRTY(P) ROWS(thirty, P, 16, 2)
+#define SIXTEEN(P) ROWS(sixteen, P, 16, 1, 0)
+#define THIRTY(P) ROWS(thirty, P, 16, 2, 0)
+#define PLAIN_THIRTY(P) ROWS(plainThirty, P, 16, 2, 1)
 MORE(SIXTEEN)
 MORE(THIRTY)
-static const RowsBlock sixteens[] = {MORE_NAMES(sixteen)}, thirties[] = {MORE_NAMES(thirty)};
+MORE(PLAIN_THIRTY)
+static const RowsBlock sixteens[] = {MORE_NAMES(sixteen)}, thirties[] = {MORE_NAMES(thirty)}, plainThirties[] = {MORE_NAMES(plainThirty)};
 #endif
 
 // Cuts each row into blocks of nearly equal length, at most `longest`.
@@ -50,20 +54,22 @@ static void convolve(const dtrain_convolution_rows *work, const RowsBlock *block
 
 void NAMED(dtrain_convolve_rows_)(const dtrain_convolution_rows *work) {
     if (work->width == 8) return convolve(work, eights, 12);
+    const int isPlain = work->taps == 1;
 #if SET == 3
-    if (work->width == 16) return convolve(work, sixteens, 6);
+    const RowsBlock *const blocks = isPlain ? plainSixteens : sixteens;
+    if (work->width == 16) return convolve(work, blocks, 6);
     dtrain_convolution_rows half = *work;
     half.width = 16;
     half.channels = work->channels < 16 ? work->channels : 16;
-    convolve(&half, sixteens, 6);
+    convolve(&half, blocks, 6);
     half.channels = work->channels - half.channels;
     if (half.channels == 0) return;
     half.w += 16;
     half.y += 16;
     if (half.bias) half.bias += 16;
-    convolve(&half, sixteens, 6);
+    convolve(&half, blocks, 6);
 #else
     if (work->width == 16) return convolve(work, sixteens, 12);
-    convolve(work, thirties, 12);
+    convolve(work, isPlain ? plainThirties : thirties, 12);
 #endif
 }

@@ -1,6 +1,6 @@
 // A block of `positions` x `vectors` registers of FLOAT, which has LANES floats: both are constants once this is inlined.
 INLINE void JOIN(rowsBlock, LANES)(
-    const dtrain_convolution_rows *work, const float *x, float *y, const int positions, const int vectors)
+    const dtrain_convolution_rows *work, const float *x, float *y, const int positions, const int vectors, const int isPlain)
 {
     FLOAT sums[12][2];
     UNROLL for (int i = 0; i < positions; i++)
@@ -8,6 +8,12 @@ INLINE void JOIN(rowsBlock, LANES)(
     const long step = work->xStep * 4, step3 = step * 3, wStep = work->wStep, run = work->run;
     const float *w = work->w;
     const char *row = (const char *)x;
+    // A plain product (one tap) reads many rows at once, which the processor does not foresee: the next block's lines are asked for meanwhile,
+    // and those that will be written.
+    const char *ahead = row + positions * step;
+    if (isPlain)
+        UNROLL for (int i = 0; i < positions; i++)
+            UNROLL for (int v = 0; v < vectors; v++) __builtin_prefetch(y + i * work->yStep + v * LANES, 1);
     for (long tap = work->taps; tap > 0; tap--, row += work->xTap * 4) {
         // Four positions a pointer: more pointers would not fit the registers.
         const char *four[3];
@@ -25,6 +31,10 @@ INLINE void JOIN(rowsBlock, LANES)(
                 OPAQUE(four[g]);
             }
             w += wStep;
+            if (isPlain) {
+                __builtin_prefetch(ahead);
+                ahead += 64;
+            }
         }
     }
     if (work->channels == vectors * LANES) {

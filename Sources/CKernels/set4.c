@@ -9,6 +9,7 @@
 #include "winograd.h"
 #include "passes.h"
 #include "exact.h"
+#include "winners.h"
 #if defined(__x86_64__)
 #pragma clang attribute pop
 #endif

@@ -39,7 +39,7 @@ final class DirectSums {
             try messages.send(UnsafeRawBufferPointer(part(rank)), to: destination)
         }
         try messages.wait(waiting)
-        values.update(fromContentsOf: UnsafeMutableBufferPointer(start: room, count: count))
+        _ = values.update(fromContentsOf: UnsafeMutableBufferPointer(start: room, count: count))
         for other in 1..<size {
             let terms = room + other * Self.capacity
             switch operation {

@@ -74,7 +74,14 @@ final class ConvolutionLayer: Layer {
     private let convolution: Convolution2D
     private let weight: LayerParameter
     private let bias: LayerParameter?
-    private let y: UnsafeMutablePointer<Float>
+    /// nil: it is pooled at once.
+    private let y: UnsafeMutablePointer<Float>!
+    /// Together with the max pooling behind; nil: something else is behind, or `PooledConvolution` leaves it to the two.
+    private let pooled: PooledConvolution?
+    /// That pooling, which has room for the values and winners.
+    var pooling: MaxPoolingLayer?
+    /// Whether what `forward` returns are the pooled values, and `backward` is given their gradient.
+    var isPooled: Bool { pooled != nil }
     private let packedForward, packedBackward: UnsafeMutablePointer<Float>
     private let needsInputGradient: Bool
     /// The normalisation behind, for which each item's statistics are summed while they are in the cache.
@@ -92,11 +99,13 @@ final class ConvolutionLayer: Layer {
     private var x: UnsafeMutablePointer<Float>!
 
     init(_ description: Convolution, _ input: Shape, _ builder: inout LayerBuilder) {
-        convolution = description.convolution(of: input)
+        let convolution = description.convolution(of: input)
+        self.convolution = convolution
         weight = builder.parameter()
         bias = description.bias ? builder.parameter() : nil
-        y = builder.activation(
-            Shape(height: convolution.outputHeight, width: convolution.outputWidth, channels: description.channels))
+        pooled = (builder.following as? MaxPooling).flatMap { PooledConvolution(convolution, window: $0.size) }
+        let output = Shape(height: convolution.outputHeight, width: convolution.outputWidth, channels: description.channels)
+        y = pooled == nil ? builder.activation(output) : nil
         needsInputGradient = builder.needsInputGradient
         packedForward = builder.carver.floats(convolution.forwardPackedCount)
         packedBackward = builder.carver.floats(needsInputGradient ? convolution.backwardPackedCount : 0)
@@ -105,8 +114,11 @@ final class ConvolutionLayer: Layer {
         preceding = needsInputGradient && description.stride == 1 ? builder.previous as? BatchNormalizationLayer : nil
         let partials = preceding == nil ? 0 : builder.samples * convolution.inputGradientItems * 2 * input.channels
         gradientPartials = builder.carver.carve(Double.self, count: partials).baseAddress!
-        builder.needScratch(convolution.scratchCount + (isFused ? convolution.outputCount : 0))
-        builder.needWorkspace(convolution.weightGradientLanes(samples: max(1, builder.samples)) * convolution.partialCount)
+        builder.needScratch(convolution.scratchCount + (isFused && pooled == nil ? convolution.outputCount : 0))
+        if let pooled { builder.needScratch(pooled.scratchCount) }
+        let samples = max(1, builder.samples)
+        let lanes = pooled?.lanes(samples: samples) ?? convolution.weightGradientLanes(samples: samples)
+        builder.needWorkspace(lanes * convolution.partialCount)
     }
 
     private func pack(_ pass: Pass) throws {
@@ -122,11 +134,12 @@ final class ConvolutionLayer: Layer {
         try forward(x, finish: Finish(), pass)
     }
 
-    var finishes: FinishOptions { .rectifier }
+    var finishes: FinishOptions { pooled == nil ? .rectifier : [] }
 
     func forward(_ x: UnsafeMutablePointer<Float>, finish: Finish, _ pass: Pass) throws -> UnsafeMutablePointer<Float> {
         self.x = x
         try pack(pass)
+        if let pooled { return try forward(x, pooled, pass) }
         let items = convolution.forwardItems
         try pass.forEach(pass.samples * items) { item, thread in
             let (sample, block) = (item / items, item % items)
@@ -152,6 +165,7 @@ final class ConvolutionLayer: Layer {
     func backward(
         _ dy: UnsafeMutablePointer<Float>, step: Int?, keeping: Bool, into sum: UnsafeMutablePointer<Float>?, _ pass: Pass
     ) throws -> UnsafeMutablePointer<Float>? {
+        if let pooled { return try backward(dy, pooled, into: sum, pass) }
         let lanes = convolution.weightGradientLanes(samples: pass.samples)
         let (partials, partialCount) = (pass.workspace, convolution.partialCount)
         if pass.samples == 0 { partials.update(repeating: 0, count: partialCount) }
@@ -163,6 +177,13 @@ final class ConvolutionLayer: Layer {
         try sumWeightGradient(lanes, pass)
         defer { if !keeping { pass.pool.give(dy) } }
         guard needsInputGradient else { return nil }
+        return try inputGradient(dy, into: sum, pass)
+    }
+
+    /// The gradient of the input, in a buffer of the pool or added to `sum`.
+    private func inputGradient(
+        _ dy: UnsafePointer<Float>, into sum: UnsafeMutablePointer<Float>?, _ pass: Pass
+    ) throws -> UnsafeMutablePointer<Float> {
         let dx = sum ?? pass.pool.take()
         let items = convolution.inputGradientItems
         try pass.forEach(pass.samples * items) { item, thread in
@@ -197,6 +218,50 @@ final class ConvolutionLayer: Layer {
     private func adoptSums(_ pass: Pass, isSum: Bool) {
         guard let preceding, !isSum else { return }
         preceding.adoptSums(blocks: pass.samples * convolution.inputGradientItems, partials: gradientPartials)
+    }
+
+    // MARK: Together with the max pooling behind
+
+    /// The pooled values, in their place: the convolution's own are never stored.
+    private func forward(
+        _ x: UnsafeMutablePointer<Float>, _ pooled: PooledConvolution, _ pass: Pass
+    ) throws -> UnsafeMutablePointer<Float> {
+        guard let pooling else { preconditionFailure("no max pooling is behind") }
+        try pass.forEach(pass.samples * pooled.items) { item, thread in
+            let (sample, row) = (item / pooled.items, item % pooled.items)
+            let start = sample &* pooled.pooling.outputCount
+            pooled.forward(
+                x: x + sample &* convolution.height &* convolution.width &* (inputStep ?? convolution.inputChannels),
+                normalization: normalization, step: inputStep, packed: packedForward, bias: bias.map { UnsafePointer($0.values) },
+                rectified: pooling.isRectified, y: pooling.y + start, winners: pooling.winners + start, item: row,
+                scratch: pass.scratch(thread))
+        }
+        return pooling.y
+    }
+
+    /// - Parameter dy: of the pooled values.
+    private func backward(
+        _ dy: UnsafeMutablePointer<Float>, _ pooled: PooledConvolution, into sum: UnsafeMutablePointer<Float>?, _ pass: Pass
+    ) throws -> UnsafeMutablePointer<Float>? {
+        guard let pooling else { preconditionFailure("no max pooling is behind") }
+        let lanes = pooled.lanes(samples: pass.samples)
+        let (partials, partialCount) = (pass.workspace, convolution.partialCount)
+        if pass.samples == 0 { partials.update(repeating: 0, count: partialCount) }
+        try pass.forEach(lanes) { lane, thread in
+            pooled.weightGradient(
+                x: x, normalization: normalization, step: inputStep, dy: dy, y: pooling.isRectified ? pooling.y : nil,
+                winners: pooling.winners, samples: pass.samples, lane: lane, partial: partials + lane &* partialCount,
+                scratch: pass.scratch(thread))
+        }
+        try sumWeightGradient(lanes, pass)
+        guard needsInputGradient else {
+            pass.pool.give(dy)
+            return nil
+        }
+        let whole = try pooling.spread(dy, pass)
+        pass.pool.give(dy)
+        defer { pass.pool.give(whole) }
+        return try inputGradient(whole, into: sum, pass)
     }
 
     // MARK: Together with the normalisation behind

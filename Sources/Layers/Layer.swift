@@ -2,6 +2,8 @@ package import Memory
 import System
 
 /// What a layer does: forward and backward over memory carved once. The lead thread calls it, and it lends work to the team.
+///
+/// Neighbours that do each other's work hand on less than is said here: a convolution before max pooling returns the pooled values.
 package protocol Layer: AnyObject {
     /// Whether `backward` reads what `forward` returned, so that nobody may overwrite it in between.
     var needsOutput: Bool { get }

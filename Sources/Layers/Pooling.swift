@@ -49,13 +49,16 @@ private func pooled(_ input: Shape, _ size: Int) throws(ShapeError) -> Shape {
     return Shape(height: input.height / size, width: input.width / size, channels: input.channels)
 }
 
-private final class MaxPoolingLayer: Layer {
+final class MaxPoolingLayer: Layer {
     private let kernel: Pooling
-    private let isRectified: Bool
+    let isRectified: Bool
     private let channels: Int
-    private let y: UnsafeMutablePointer<Float>
-    private let winners: UnsafeMutablePointer<UInt8>
+    /// (samples, output), and where in its window each was.
+    let y: UnsafeMutablePointer<Float>
+    let winners: UnsafeMutablePointer<UInt8>
     private let needsInputGradient: Bool
+    /// Whether the convolution before makes y, and of dy what it needs.
+    private let isMadeBefore: Bool
     /// Where it rectifies, y tells where no gradient passes.
     var needsOutput: Bool { isRectified }
 
@@ -66,14 +69,19 @@ private final class MaxPoolingLayer: Layer {
         y = builder.activation(Shape(height: kernel.outputHeight, width: kernel.outputWidth, channels: input.channels))
         winners = builder.carver.carve(UInt8.self, count: builder.samples * kernel.outputCount).baseAddress!
         needsInputGradient = builder.needsInputGradient
+        let convolution = builder.previous as? ConvolutionLayer
+        isMadeBefore = convolution?.isPooled ?? false
+        convolution?.pooling = self
     }
 
     func forward(_ x: UnsafeMutablePointer<Float>, _ pass: Pass) throws -> UnsafeMutablePointer<Float> {
-        try pass.forEach(pass.samples * kernel.items) { item, _ in
-            let (sample, row) = (item / kernel.items, item % kernel.items)
-            kernel.maximum(
-                x: x + sample &* kernel.inputCount, y: y + sample &* kernel.outputCount,
-                winners: winners + sample &* kernel.outputCount, rectified: isRectified, item: row)
+        if !isMadeBefore {
+            try pass.forEach(pass.samples * kernel.items) { item, _ in
+                let (sample, row) = (item / kernel.items, item % kernel.items)
+                kernel.maximum(
+                    x: x + sample &* kernel.inputCount, y: y + sample &* kernel.outputCount,
+                    winners: winners + sample &* kernel.outputCount, rectified: isRectified, item: row)
+            }
         }
         if isRectified {
             pass.inspector?.rectified(y, rows: pass.samples * kernel.outputHeight * kernel.outputWidth, channels: channels)
@@ -82,8 +90,14 @@ private final class MaxPoolingLayer: Layer {
     }
 
     func backward(_ dy: UnsafeMutablePointer<Float>, _ pass: Pass) throws -> UnsafeMutablePointer<Float>? {
+        // The convolution before takes the gradient of the pooled values as it is.
+        if isMadeBefore { return dy }
         defer { pass.pool.give(dy) }
-        guard needsInputGradient else { return nil }
+        return needsInputGradient ? try spread(dy, pass) : nil
+    }
+
+    /// Each window's gradient to its winner: (samples, input), a buffer of the pool. `dy` stays.
+    func spread(_ dy: UnsafePointer<Float>, _ pass: Pass) throws -> UnsafeMutablePointer<Float> {
         let dx = pass.pool.take()
         try pass.forEach(pass.samples * kernel.items) { item, _ in
             let (sample, row) = (item / kernel.items, item % kernel.items)

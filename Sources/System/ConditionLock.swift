@@ -30,6 +30,7 @@ package final class ConditionLock: @unchecked Sendable {  // both are made for u
     package func wait(seconds: Double) {
         var end = timespec()
         clock_gettime(CLOCK_MONOTONIC, &end)
+        let seconds = max(0, seconds)
         let nanoseconds = end.tv_nsec + Int((seconds - seconds.rounded(.down)) * 1e9)
         end.tv_sec += Int(seconds) + nanoseconds / 1_000_000_000
         end.tv_nsec = nanoseconds % 1_000_000_000

@@ -97,7 +97,10 @@ struct PredictCommand: ParsableCommand {
 
     private func finish(_ summary: FrameSummary, _ predictor: FramePredictor, sheet: String?) throws {
         var lines = summary.lines(threads: predictor.threads)
-        if let overlay { lines.append("pictures: \(overlay)" + (sheet.map { ", worst and median frames: \($0)" } ?? "")) }
+        if let overlay {
+            lines.append("pictures: \(overlay)" + (sheet.map { ", worst and median frames: \($0)" } ?? ""))
+            lines.append("bones: \(ContactSheet.legend)")
+        }
         for line in lines { json ? CommandRunner.note(line) : CommandRunner.say(line) }
         guard summary.failures == 0 else {
             throw TrainingFailure("\(summary.failures) of \(summary.frames) frames could not be predicted; hint: each is told of in its place")

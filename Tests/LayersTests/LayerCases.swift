@@ -111,6 +111,21 @@ struct LayerCase: Sendable, CustomTestStringConvertible {
                 LayerNode(Convolution(2, kernel: 1)),
             ]),
         .init(
+            "pooled at once", (11, 12, 1), ulps: 256,
+            [
+                LayerNode(Convolution(8, kernel: 3, padding: .valid)), LayerNode(MaxPooling(2, rectified: true)),
+                LayerNode(Convolution(3, kernel: 3)), LayerNode(MaxPooling(2)),
+            ]),
+        .init(
+            "normalised, then pooled at once", (7, 8, 3), ulps: 4096,
+            [
+                LayerNode(BatchNormalization()), LayerNode(Convolution(5, kernel: 3, stride: 2)), LayerNode(MaxPooling(2, rectified: true)),
+                LayerNode(Convolution(4, kernel: 1)),
+            ]),
+        .init(
+            "some channels, pooled at once", (4, 6, 19), ulps: 256,
+            [LayerNode(Branches([[LayerNode(Channels(2..<12)), LayerNode(Convolution(3, kernel: 1)), LayerNode(MaxPooling(2))]]))]),
+        .init(
             "normalised branches, added", (3, 3, 8), ulps: 1024,
             [LayerNode(Branches([normalized(8, kernel: 1), [], normalized(8, kernel: 1, rectified: false)], join: .add))]),
     ]

@@ -115,6 +115,24 @@ void dtrain_max_pool_4(const dtrain_pooling *work);
 void dtrain_max_unpool_3(const dtrain_pooling *work);
 void dtrain_max_unpool_4(const dtrain_pooling *work);
 
+// What a row of `columns` windows of max pooling adds to the gradient of the convolution before it: of each of the `channels` it makes,
+// the products of its winners' gradients with what they see, `taps` rows of `run` floats of x.
+typedef struct {
+    const float *x;               // what the first window's first place sees
+    long xTap, xWindow;           // floats from a row of the kernel to the next; from what a window sees to the next
+    const int *places;            // floats from what a window's first place sees to each, (window, window)
+    const float *dy, *y;          // (columns, channels); y where it was rectified, which tells which winners give none, or null
+    const unsigned char *winners; // (columns, channels)
+    long columns, channels, taps, run;
+    float *kept;                  // room for (columns)
+    int *keptPlaces;              // room for (columns)
+    float *g;                     // (channels, taps, run to the next multiple of 8), added to; see PooledConvolution.swift for the order
+    float *bias;                  // (channels), added to, or null
+} dtrain_winner_gradient;
+
+void dtrain_winner_gradient_3(const dtrain_winner_gradient *work);
+void dtrain_winner_gradient_4(const dtrain_winner_gradient *work);
+
 // y[i] = x[i] factor, or 0 where 32 bits of a random number are below limit: number i / 2, its low half first. The numbers are
 // SplitMix64's of key, key + step, ...
 void dtrain_dropout_3(

@@ -26,6 +26,8 @@ package struct ContactSheet: Sendable {
         SIMD3(235, 64, 52), SIMD3(245, 170, 40), SIMD3(90, 200, 70), SIMD3(60, 150, 245), SIMD3(190, 90, 235),
         SIMD3(255, 255, 255),
     ]
+    /// The same in words.
+    package static let legend = "thumb red, index orange, middle green, ring blue, pinky violet, palm white"
 
     /// An empty sheet.
     ///
