@@ -82,6 +82,8 @@ final class ConvolutionLayer: Layer {
     var pooling: MaxPoolingLayer?
     /// Whether what `forward` returns are the pooled values, and `backward` is given their gradient.
     var isPooled: Bool { pooled != nil }
+    /// Whether a gradient of the convolution's own values is ever made: not of those pooled at once, where nobody needs the input's.
+    var takesOutputGradient: Bool { !isPooled || needsInputGradient }
     private let packedForward, packedBackward: UnsafeMutablePointer<Float>
     private let needsInputGradient: Bool
     /// The normalisation behind, for which each item's statistics are summed while they are in the cache.

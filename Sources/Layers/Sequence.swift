@@ -42,7 +42,7 @@ package final class LayerSequence: Layer {
                 Member(
                     layer: layer, number: place.node.layer.contents(of: place.input).isEmpty ? builder.nextLayer() : nil,
                     input: place.input, output: place.output, name: name, label: labels[index]))
-            builder.note(place.output)
+            if (layer as? ConvolutionLayer)?.takesOutputGradient ?? true { builder.note(place.output) }
             isDisposable = !layer.needsOutput
             needsGradient = needsGradient || hasParameters
         }

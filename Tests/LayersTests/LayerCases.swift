@@ -126,6 +126,30 @@ struct LayerCase: Sendable, CustomTestStringConvertible {
             "some channels, pooled at once", (4, 6, 19), ulps: 256,
             [LayerNode(Branches([[LayerNode(Channels(2..<12)), LayerNode(Convolution(3, kernel: 1)), LayerNode(MaxPooling(2))]]))]),
         .init(
+            "pooled at once, then overwritten", (7, 6, 2), ulps: 256,
+            [
+                LayerNode(Convolution(4, kernel: 5)), LayerNode(MaxPooling(2)), LayerNode(Activation(.leakyRelu)),
+                LayerNode(Convolution(2, kernel: 1)),
+            ]),
+        .init(
+            "pooled at once at the ends of a residual and of branches", (6, 6, 3), ulps: 512,
+            [
+                LayerNode(
+                    Residual(
+                        [LayerNode(Convolution(4, kernel: 3)), LayerNode(MaxPooling(2, rectified: true))],
+                        skip: [LayerNode(Convolution(4, kernel: 1, stride: 2))])),
+                LayerNode(
+                    Branches([
+                        [LayerNode(MaxPooling(2))], [LayerNode(Convolution(3, kernel: 3)), LayerNode(MaxPooling(2))],
+                    ])),
+            ]),
+        .init(
+            "an output on the way of what is pooled at once", (6, 7, 2), ulps: 512,
+            [
+                LayerNode(Convolution(4, kernel: 3)), LayerNode(MaxPooling(2)),
+                LayerNode(Intermediate([LayerNode(FullyConnected(3))], weight: 0.5)), LayerNode(FullyConnected(3)),
+            ]),
+        .init(
             "normalised branches, added", (3, 3, 8), ulps: 1024,
             [LayerNode(Branches([normalized(8, kernel: 1), [], normalized(8, kernel: 1, rectified: false)], join: .add))]),
     ]
