@@ -1,6 +1,6 @@
 import HandData
-import Networks
 import Memory
+import Networks
 import System
 
 /// Two batches of rendered hands in memory: what a step meets in training, without a loader.

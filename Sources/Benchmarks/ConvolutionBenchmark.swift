@@ -1,9 +1,9 @@
 import Kernels
 import Layers
+import Memory
 package import Networks
 import System
 import Telemetry
-import Memory
 
 /// Times each shape of a network's convolutions by itself, beside the BLAS's rate: forward, input gradient, weight gradient.
 /// Operations are those of the definition; Winograd's way takes fewer.

@@ -1,9 +1,9 @@
 package import Collectives
 import Exchange
+import Memory
 import Planning
 import System
 import Telemetry
-import Memory
 
 /// Times the collectives by size, beside the library's own `MPI_Allreduce`, all in one run: each round does every one of
 /// them once, so that all meet the same weather.

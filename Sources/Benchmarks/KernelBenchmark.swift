@@ -1,9 +1,9 @@
 import Kernels
 import Layers
+import Memory
 package import Networks
 import System
 import Telemetry
-import Memory
 
 /// Times single kernels on operands of the real sizes, all threads side by side on blocks of their own.
 package struct KernelBenchmark {

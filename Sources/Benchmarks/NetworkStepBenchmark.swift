@@ -2,11 +2,11 @@ import Collectives
 import Exchange
 import Kernels
 import Layers
+import Memory
 package import Networks
 package import Optimizers
 import System
 import Telemetry
-import Memory
 
 /// Times the training step of one rank on any network whose gradients are stored, by kind of layer, against the floor: the
 /// step's multiply-adds x 2 at the rate of the BLAS, measured between the steps.

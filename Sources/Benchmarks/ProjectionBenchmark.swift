@@ -1,10 +1,10 @@
 import Exchange
 import Kernels
+import Memory
 package import Networks
 import Planning
-import Telemetry
-import Memory
 import System
+import Telemetry
 
 /// Measures this machine's rates, and projects them to clusters of such machines by the cost model.
 package struct ProjectionBenchmark {

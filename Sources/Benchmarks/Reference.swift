@@ -1,6 +1,6 @@
 import Kernels
-package import System
 package import Memory
+package import System
 
 /// What the hardware gives: the rates that everything else is held against.
 package final class HardwareReference {

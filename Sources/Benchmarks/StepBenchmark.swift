@@ -3,11 +3,11 @@ import Exchange
 import HandData
 package import Kernels
 import Layers
+import Memory
 package import Networks
 import Optimizers
 import System
 import Telemetry
-import Memory
 
 /// Times the training step of one rank on the real network, against the floor: the step's operations at the rate of the
 /// BLAS, measured between the steps, so that both meet the same weather on a shared machine.

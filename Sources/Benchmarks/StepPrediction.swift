@@ -1,8 +1,8 @@
 import Exchange
+import Memory
 package import Networks
 package import Optimizers
 import Planning
-import Memory
 import System
 
 /// Predicts a step from this machine's rates, measured in a second or two: alone, and on clusters of such machines.

@@ -1,10 +1,10 @@
 import Exchange
+import Memory
 package import Networks
 package import Optimizers
 import Planning
-import Telemetry
-import Memory
 import System
+import Telemetry
 
 /// `ProjectionBenchmark` of any network whose gradients are stored.
 package struct StoredProjectionBenchmark {

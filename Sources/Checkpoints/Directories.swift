@@ -1,6 +1,6 @@
 import Glibc
-import System
 import Memory
+import System
 
 /// Directory operations with errors in words. None follows a symbolic link out of the tree it was given.
 package enum Directories {

@@ -1,7 +1,7 @@
 import Kernels
 import Layers
-import Networks
 import Memory
+import Networks
 import System
 
 /// How the active windows of a batch travel between the ranks that own the samples and those that hold the weights.

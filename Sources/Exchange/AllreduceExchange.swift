@@ -1,8 +1,8 @@
 package import Collectives
 import Layers
+package import Memory
 import Networks
 package import Optimizers
-package import Memory
 package import System
 
 /// Gradients summed over the ranks by allreduce, bucket by bucket in the order the backward pass makes them, then the same

@@ -1,7 +1,7 @@
 import Collectives
 import Layers
-import Networks
 package import Memory
+import Networks
 import System
 
 /// The tiles that are exchanged at once: consecutive rows of one parameter, and their gradients.

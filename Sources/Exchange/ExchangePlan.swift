@@ -1,8 +1,8 @@
 package import Collectives
 package import Layers
+package import Memory
 package import Networks
 package import Optimizers
-package import Memory
 package import System
 
 /// How one rank takes part in an exchange: what it holds, how much memory that takes, and the exchange itself.

@@ -1,5 +1,5 @@
-import Optimizers
 package import Memory
+import Optimizers
 
 /// Which rank holds which rows of which parameter's weights and moments, and where in its arenas: what a checkpoint needs in
 /// order not to depend on how ranks divide the work, or on how many there are.

@@ -1,6 +1,6 @@
 package import Collectives
-import System
 import Memory
+import System
 
 /// Rank 0's half of `PartMessages`: the thread that sends and receives calls `begin`, `poll` and `end`; another one takes the
 /// values, `next` and `advance`.

@@ -1,8 +1,8 @@
 package import Collectives
 import Layers
+package import Memory
 package import Networks
 package import Optimizers
-package import Memory
 package import System
 
 /// What one rank trains with: its network, optimiser, averaged weights and exchange, in one arena. It is made once from a plan,

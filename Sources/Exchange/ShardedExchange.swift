@@ -1,8 +1,8 @@
 package import Collectives
 import Layers
+package import Memory
 import Networks
 package import Optimizers
-package import Memory
 package import System
 
 /// Gradients summed to their owners by reduce-scatter, each rank's Adam step on its own part of every bucket, and the updated

@@ -1,9 +1,9 @@
 package import Collectives
 package import Kernels
 import Layers
+package import Memory
 import Networks
 package import Optimizers
-package import Memory
 
 /// One rank: Adam on each tile at once, while its gradient is in cache. No gradient buffer larger than a tile a thread.
 ///

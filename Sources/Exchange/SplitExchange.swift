@@ -1,10 +1,10 @@
 package import Collectives
 package import Kernels
 package import Layers
+package import Memory
 import Networks
 package import Optimizers
 package import System
-package import Memory
 
 /// The large layer divided by its input rows: each rank holds the weights and moments of some blocks of windows, for the whole
 /// global batch; what travels are the active windows of the samples (there and, as gradients, back), partial sums of the

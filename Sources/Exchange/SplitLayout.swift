@@ -1,7 +1,7 @@
 package import Kernels
 package import Layers
-import Networks
 import Memory
+import Networks
 
 /// Which rank holds the weights of which blocks of windows when the large layer is divided by its input rows.
 ///

@@ -1,10 +1,10 @@
 package import Collectives
 import Kernels
 import Layers
+package import Memory
 import Networks
 package import Optimizers
 package import System
-package import Memory
 
 /// All gradients held at once: summed over the ranks bucket by bucket while the backward pass goes on, then one norm, which is
 /// the finite check too, then one update by all threads.

@@ -1,7 +1,7 @@
-import System
 package import Layers
-package import Optimizers
 package import Memory
+package import Optimizers
+import System
 
 /// How stored gradients are cut into buckets, and which rank updates what: a function of the table, the exchange and the rank.
 package struct StoredPlan: Sendable {

@@ -1,6 +1,5 @@
 package import Checkpoints
 import Layers
-import Layers
 import Networks
 import Protobuf
 package import Training

@@ -2,9 +2,9 @@ import Checkpoints
 import Collectives
 package import HandData
 import Layers
+import Memory
 import Networks
 import System
-import Memory
 package import Training
 
 /// Frames as the pipeline gives them to a network, with the network's outputs: what a port to another program is checked against.

@@ -1,6 +1,4 @@
 import Checkpoints
-import Checkpoints
-import Layers
 import Layers
 import Protobuf
 

@@ -1,7 +1,7 @@
 import HandData
 import Layers
-import Networks
 import Memory
+import Networks
 import Training
 
 /// The text of a Python file: a PyTorch module, and how its outputs become joints.

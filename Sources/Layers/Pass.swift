@@ -1,7 +1,7 @@
 package import Collectives
 import Kernels
-package import System
 import Memory
+package import System
 
 /// What is the same for all layers in one forward pass and the backward pass after it.
 package final class Pass {

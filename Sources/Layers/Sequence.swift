@@ -1,5 +1,5 @@
-import System
 import Memory
+import System
 
 /// Layers one after the other, as they run.
 package final class LayerSequence: Layer {

@@ -1,6 +1,6 @@
-package import System
 import CLinux
 import Glibc
+package import System
 
 /// Why memory could not be had.
 package struct ArenaError: Error, CustomStringConvertible {

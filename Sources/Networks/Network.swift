@@ -1,8 +1,8 @@
 package import Collectives
 import Kernels
 package import Layers
-package import System
 package import Memory
+package import System
 
 /// One rank's network at work: parameters, activations, forward and backward over memory carved once.
 ///

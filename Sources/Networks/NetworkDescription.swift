@@ -1,7 +1,7 @@
-import System
 package import Kernels
 package import Layers
 package import Memory
+import System
 
 /// A network as a value: what it is given, a list of layers, and how its output is compared with labels.
 package struct NetworkDescription: Sendable {

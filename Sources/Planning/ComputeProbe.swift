@@ -1,10 +1,10 @@
 import Collectives
 import Exchange
 import Layers
+import Memory
 package import Networks
 import Optimizers
 package import System
-import Memory
 
 /// Measures what this rank computes in what time, by training steps of a strip of the network: the same width, layers, kernels
 /// and samples, but only some rows of the image, so that it takes tens of milliseconds.

@@ -1,8 +1,8 @@
 package import Exchange
 import Kernels
 import Layers
-package import Networks
 import Memory
+package import Networks
 
 /// Predicts what a training step takes with each exchange, from bytes, rates and counts alone.
 ///

@@ -1,7 +1,7 @@
 package import Collectives
 import Exchange
-import System
 import Memory
+import System
 
 /// Measures what the ways between ranks carry, by a few messages of each kind.
 package struct LinkProbe {

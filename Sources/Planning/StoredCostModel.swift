@@ -1,7 +1,7 @@
 package import Exchange
 import Layers
-package import Networks
 import Memory
+package import Networks
 
 /// What a rank computes of a network in what time, with all its threads. Seconds.
 package struct StoredRates: Sendable, Equatable, Codable {

@@ -1,10 +1,10 @@
 import Collectives
 import Exchange
 import Layers
+import Memory
 package import Networks
 package import Optimizers
 package import System
-import Memory
 
 /// Measures what this rank computes of a network in what time: a few training steps of a few samples.
 package enum StoredProbe {

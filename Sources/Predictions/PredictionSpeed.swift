@@ -1,7 +1,7 @@
 import Checkpoints
 import HandData
-import System
 import Memory
+import System
 import Training
 
 /// How fast a checkpoint's network predicts on this machine.

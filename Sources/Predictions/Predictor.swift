@@ -2,8 +2,8 @@ package import Checkpoints
 import Collectives
 package import HandData
 import Layers
-import Networks
 import Memory
+import Networks
 package import System
 package import Training
 

@@ -1,8 +1,8 @@
-import TestSupport
 import Collectives
 import Glibc
 import System
 import Testing
+import TestSupport
 
 struct ClockOffsetTests {
     @Test func clocksOfOtherNodesAreMeasuredAndThoseOfThisNodeAreOne() throws {

@@ -1,6 +1,6 @@
 import Foundation
-import TestSupport
 import Testing
+import TestSupport
 
 /// How a job of several processes ends when something is wrong.
 @Suite(.serialized, .enabled(if: Subprocess.hasMPI, "mpirun is not installed"))

@@ -1,7 +1,7 @@
 import Collectives
 import Foundation
-import TestSupport
 import Testing
+import TestSupport
 
 /// Every collective against its definition, on each implementation, in processes of `mpi-probe`.
 @Suite(.serialized) struct ExerciseTests {

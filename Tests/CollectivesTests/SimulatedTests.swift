@@ -1,6 +1,6 @@
-import TestSupport
 import Collectives
 import Testing
+import TestSupport
 
 struct SimulatedTests {
     struct OwnError: Error, Equatable {}

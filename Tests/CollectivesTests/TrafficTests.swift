@@ -1,6 +1,6 @@
-import TestSupport
 import Collectives
 import Testing
+import TestSupport
 
 struct TrafficTests {
     @Test func formulas() {

@@ -1,6 +1,6 @@
 import Foundation
-import TestSupport
 import Testing
+import TestSupport
 
 extension BadInput {
     private static let training = Dtrain.small + ["--steps", "20", "--run-dir", "@/run"]

@@ -1,6 +1,6 @@
 import Foundation
-import TestSupport
 import Testing
+import TestSupport
 
 /// One way to use `dtrain` wrongly, and what it has to say.
 struct BadInput: CustomTestStringConvertible, Sendable {

@@ -1,6 +1,6 @@
 import Foundation
-import TestSupport
 import Testing
+import TestSupport
 
 extension CommandLineTests {
     /// Checkpoints written beside training, and writes that fail.

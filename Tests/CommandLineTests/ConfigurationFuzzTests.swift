@@ -1,6 +1,6 @@
 import Foundation
-import TestSupport
 import Testing
+import TestSupport
 
 extension CommandLineTests {
     /// Damaged `--config` files, by the shipped program: it says what is wrong in one line, and neither crashes nor hangs.

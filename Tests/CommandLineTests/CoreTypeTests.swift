@@ -1,5 +1,5 @@
-import TestSupport
 import Testing
+import TestSupport
 
 extension CommandLineTests {
     /// OPENBLAS_CORETYPE of another processor, as a module on a mixed cluster may set it.

@@ -1,6 +1,6 @@
 import Foundation
-import TestSupport
 import Testing
+import TestSupport
 
 extension CommandLineTests {
     /// Mistakes that a real training shows; `Scripts/diagnosis.sh` commits all of them.

@@ -1,6 +1,6 @@
 import Foundation
-import TestSupport
 import Testing
+import TestSupport
 
 extension CommandLineTests {
     /// Resuming from any step, against a run that never stopped, and what a resumed run may change.

@@ -1,6 +1,6 @@
 import Foundation
-import TestSupport
 import Testing
+import TestSupport
 
 extension CommandLineTests {
     /// The real program with every exchange, on numbers of ranks that divide neither batch nor rows.

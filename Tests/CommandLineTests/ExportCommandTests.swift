@@ -1,7 +1,7 @@
 import Checkpoints
 import Foundation
-import TestSupport
 import Testing
+import TestSupport
 
 extension CommandLineTests {
     /// `dtrain export`. That other programs compute the same from these files is what `Scripts/check-export.sh` shows.

@@ -1,6 +1,6 @@
 import Foundation
-import TestSupport
 import Testing
+import TestSupport
 
 /// A library that makes system calls of `dtrain` fail now and then, as a file server that hiccups (LD_PRELOAD).
 enum FlakyStorage {

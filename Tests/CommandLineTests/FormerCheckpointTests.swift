@@ -1,7 +1,7 @@
 import Checkpoints
 import Foundation
-import TestSupport
 import Testing
+import TestSupport
 
 extension CommandLineTests {
     /// Checkpoints from before the table of settings, whose `training` had a member for each setting that is compared.

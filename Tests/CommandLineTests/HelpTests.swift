@@ -1,6 +1,6 @@
 import Foundation
-import TestSupport
 import Testing
+import TestSupport
 
 extension CommandLineTests {
     /// The help texts, as they were looked at. `DTRAIN_UPDATE_SNAPSHOTS=1 swift test` writes them anew.

@@ -1,6 +1,6 @@
 import Foundation
-import TestSupport
 import Testing
+import TestSupport
 
 extension CommandLineTests {
     /// Limits of the process (`ulimit`): a run works within them or ends with one line, and never hangs.

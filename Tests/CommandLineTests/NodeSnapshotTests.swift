@@ -1,6 +1,6 @@
 import Foundation
-import TestSupport
 import Testing
+import TestSupport
 
 extension CommandLineTests {
     /// Three pretended nodes of a rank each, one of which is lost: the two others hold a whole snapshot, whatever the exchange.

@@ -1,7 +1,7 @@
 import Foundation
 import Glibc
-import TestSupport
 import Testing
+import TestSupport
 
 /// The real program with standard streams that a test holds itself: a small pipe nobody reads, or a terminal.
 final class HeldStream {

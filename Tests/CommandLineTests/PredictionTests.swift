@@ -1,7 +1,7 @@
 import Foundation
 import HandData
-import TestSupport
 import Testing
+import TestSupport
 
 extension CommandLineTests {
     /// `score`, `evaluate` and `predict` with checkpoints of real trainings, of whole frames and of crops.

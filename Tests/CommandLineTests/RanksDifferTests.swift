@@ -1,6 +1,6 @@
 import Foundation
-import TestSupport
 import Testing
+import TestSupport
 
 extension CommandLineTests {
     /// Ranks that were not started alike: refused before the first step, or told; and what one rank alone meets is told.

@@ -1,6 +1,6 @@
 import Foundation
-import TestSupport
 import Testing
+import TestSupport
 
 extension CommandLineTests {
     /// Runs that are refused, or have nothing to do, beside a run that is worth keeping.

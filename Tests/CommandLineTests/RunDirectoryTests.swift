@@ -1,6 +1,6 @@
 import Foundation
-import TestSupport
 import Testing
+import TestSupport
 
 extension CommandLineTests {
     /// What a run leaves behind.

@@ -1,6 +1,6 @@
 import Foundation
-import TestSupport
 import Testing
+import TestSupport
 
 extension CommandLineTests {
     /// Standard streams that are closed, full, or read by nobody: the run is not harmed.

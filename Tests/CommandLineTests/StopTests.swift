@@ -1,6 +1,6 @@
 import Foundation
-import TestSupport
 import Testing
+import TestSupport
 
 extension CommandLineTests {
     /// A run that is asked to stop saves, says so, and ends with code 75; resumed, it ends as one never stopped.

@@ -1,6 +1,6 @@
 import Foundation
-import TestSupport
 import Testing
+import TestSupport
 
 /// Tests of the shipped program, one after the other. `Scripts/test.sh` runs some suites side by side, as most of their time is
 /// waiting.

@@ -1,6 +1,6 @@
 import Foundation
-import TestSupport
 import Testing
+import TestSupport
 
 extension CommandLineTests {
     /// What the best weights are chosen by, early stopping, and the test frames at the end.

@@ -1,12 +1,12 @@
-import TestSupport
 import Collectives
 import Exchange
 import Layers
+import Memory
 import Networks
 import Optimizers
-import Memory
 import System
 import Testing
+import TestSupport
 
 /// Allreduce on simulated ranks against one rank on its own.
 struct AllreduceExchangeTests {

@@ -1,12 +1,12 @@
-import TestSupport
 import Collectives
 import Exchange
 import Layers
+import Memory
 import Networks
 import Optimizers
-import Memory
 import System
 import Testing
+import TestSupport
 
 /// The memory that a rank asks for beforehand is what network, optimiser and exchange take, to the byte: an arena's pages are
 /// rounded up, so that too little would go unseen where it is a little.

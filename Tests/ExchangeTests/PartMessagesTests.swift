@@ -1,10 +1,10 @@
-import TestSupport
 import Collectives
 import Exchange
+import Memory
 import Optimizers
 import System
-import Memory
 import Testing
+import TestSupport
 
 /// Parts of a checkpoint on their way to rank 0 beside other work.
 struct PartMessagesTests {

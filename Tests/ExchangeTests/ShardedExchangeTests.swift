@@ -1,10 +1,10 @@
-import TestSupport
 import Collectives
 import Exchange
+import Memory
 import Networks
 import Optimizers
-import Memory
 import Testing
+import TestSupport
 
 /// Divided moments on simulated ranks, against allreduce and against one rank on its own.
 struct ShardedExchangeTests {

@@ -1,8 +1,8 @@
 import Exchange
 import Layers
+import Memory
 import Networks
 import Optimizers
-import Memory
 import Testing
 
 /// The room that one rank's tiles of gradient take.

@@ -1,13 +1,13 @@
-import TestSupport
 import Collectives
 import Exchange
 import Kernels
 import Layers
+import Memory
 import Networks
 import Optimizers
-import Memory
 import System
 import Testing
+import TestSupport
 
 /// Training of a small network on hand-like frames: background and a patch, or pixels everywhere.
 private struct PatchRun: Sendable {

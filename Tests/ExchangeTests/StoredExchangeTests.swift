@@ -1,9 +1,9 @@
 import Collectives
 import Exchange
 import Layers
+import Memory
 import Networks
 import Optimizers
-import Memory
 import System
 import Testing
 

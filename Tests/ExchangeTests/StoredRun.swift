@@ -1,11 +1,11 @@
-import TestSupport
 import Collectives
 import Exchange
 import Layers
+import Memory
 import Networks
 import Optimizers
-import Memory
 import System
+import TestSupport
 
 /// Some steps of a network whose gradients are stored, on made-up data, as the training loop takes them: what exchanges,
 /// numbers of ranks and settings are compared by.

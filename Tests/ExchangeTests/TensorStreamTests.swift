@@ -1,9 +1,9 @@
-import TestSupport
 import Collectives
 import Exchange
-import Optimizers
 import Memory
+import Optimizers
 import Testing
+import TestSupport
 
 /// Tensors on their way between owners and rank 0.
 struct TensorStreamTests {

@@ -1,10 +1,10 @@
-import TestSupport
 import Collectives
 import Exchange
+import Memory
 import Networks
 import Optimizers
-import Memory
 import System
+import TestSupport
 
 /// A few steps of a small network on made-up data: what an exchange is compared by.
 ///

@@ -1,8 +1,8 @@
 import Collectives
 import Exchange
+import Memory
 import Networks
 import Optimizers
-import Memory
 import Testing
 
 /// Gradients that travel as bf16.

@@ -1,7 +1,7 @@
 import Kernels
+import System
 import Testing
 import TestOracle
-import System
 
 /// A convolution's shape, readable in a test's name.
 struct Convolution2DShape: Sendable, CustomTestStringConvertible {

@@ -1,7 +1,7 @@
 import Kernels
 import System
-import TestOracle
 import Testing
+import TestOracle
 
 @Suite("Norms, clipping by value, moving averages")
 struct GradientNormTests {

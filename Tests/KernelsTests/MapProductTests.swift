@@ -1,6 +1,6 @@
 import Kernels
-import TestOracle
 import Testing
+import TestOracle
 
 @Suite("Products of maps")
 struct MapProductTests {

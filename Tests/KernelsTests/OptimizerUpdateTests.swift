@@ -1,6 +1,6 @@
 import Kernels
-import TestOracle
 import Testing
+import TestOracle
 
 /// Weights, two states and a gradient of `count` elements.
 private struct UpdateState {

@@ -1,6 +1,6 @@
 import Layers
-import Networks
 import Memory
+import Networks
 import Testing
 
 @Suite("Architectures")

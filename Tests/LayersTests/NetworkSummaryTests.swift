@@ -1,7 +1,7 @@
 import Foundation
 import Layers
-import Networks
 import Memory
+import Networks
 import Testing
 
 @Suite("Network summaries")

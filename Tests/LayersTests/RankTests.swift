@@ -1,9 +1,9 @@
-import TestSupport
 import Collectives
 import Layers
 import Memory
 import Testing
 import TestOracle
+import TestSupport
 
 @Suite("Layers on several ranks")
 struct RankTests {

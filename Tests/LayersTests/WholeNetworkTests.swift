@@ -1,8 +1,8 @@
 import Collectives
 import Foundation
 import Layers
-import Networks
 import Memory
+import Networks
 import System
 import Testing
 import TestOracle

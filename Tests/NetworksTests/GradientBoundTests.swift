@@ -1,10 +1,10 @@
 import Kernels
 import Layers
-import Networks
 import Memory
+import Networks
 import System
-import TestOracle
 import Testing
+import TestOracle
 
 /// The bound that a step is judged by, before any weight changes, against the gradients that come out afterwards.
 struct GradientBoundTests {

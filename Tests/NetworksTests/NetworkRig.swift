@@ -1,9 +1,9 @@
 import Collectives
 import Kernels
 import Layers
+import Memory
 import Networks
 import Optimizers
-import Memory
 import System
 
 /// A network of the question's kind with its arena, team and Adam, called with arrays.

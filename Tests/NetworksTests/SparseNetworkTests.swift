@@ -1,7 +1,7 @@
 import Kernels
 import Layers
-import Networks
 import Memory
+import Networks
 import Testing
 import TestOracle
 

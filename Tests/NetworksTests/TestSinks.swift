@@ -1,9 +1,9 @@
 import Kernels
 import Layers
+import Memory
 import Networks
 import Optimizers
 import Synchronization
-import Memory
 
 /// Buckets of `rowsPerBucket` rows each, the last one smaller; nil: one bucket.
 func cutRows(of parameter: Parameter, into rowsPerBucket: Int?) -> [Range<Int>] {

@@ -1,8 +1,8 @@
 import Foundation
 import Kernels
 import Layers
-import Networks
 import Memory
+import Networks
 import Testing
 
 @Suite("The question's network as a value")

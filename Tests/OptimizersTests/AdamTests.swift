@@ -1,8 +1,8 @@
+import Memory
 import Optimizers
 import System
-import Memory
-import TestOracle
 import Testing
+import TestOracle
 
 @Suite("Adam")
 struct AdamTests {

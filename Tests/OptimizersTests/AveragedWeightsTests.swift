@@ -1,8 +1,8 @@
-import Optimizers
 import Memory
+import Optimizers
 import System
-import TestOracle
 import Testing
+import TestOracle
 
 @Suite("Averaged weights")
 struct AveragedWeightsTests {

@@ -2,8 +2,8 @@ import Foundation
 import Kernels
 import Optimizers
 import System
-import TestOracle
 import Testing
+import TestOracle
 
 @Suite("Clipping")
 struct ClippingTests {

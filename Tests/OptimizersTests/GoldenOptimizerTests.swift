@@ -1,8 +1,8 @@
 import Foundation
-import Optimizers
 import Memory
-import TestOracle
+import Optimizers
 import Testing
+import TestOracle
 
 /// What `Scripts/reference/optimizers.py` wrote; its README says what each key is.
 struct GoldenOptimizers: Decodable {

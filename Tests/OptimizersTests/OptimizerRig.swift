@@ -1,6 +1,6 @@
+import Memory
 import Optimizers
 import Testing
-import Memory
 import TestOracle
 
 /// Weights of all roles, an optimiser, and the memory they live in.

@@ -1,9 +1,9 @@
 import Kernels
-import Optimizers
 import Memory
+import Optimizers
 import System
-import TestOracle
 import Testing
+import TestOracle
 
 @Suite("Every optimiser")
 struct OptimizerTests {

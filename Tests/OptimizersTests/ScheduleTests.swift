@@ -1,7 +1,7 @@
 import Foundation
 import Optimizers
-import TestOracle
 import Testing
+import TestOracle
 
 @Suite("Schedules")
 struct ScheduleTests {

@@ -1,6 +1,6 @@
-import Memory
 import Exchange
 import Layers
+import Memory
 import Networks
 import Optimizers
 import Planning

@@ -1,8 +1,8 @@
-import TestSupport
 import Collectives
 import HandData
 import Optimizers
 import Testing
+import TestSupport
 import Training
 
 struct FlagValueTests {

@@ -1,6 +1,6 @@
-import TestSupport
 import Collectives
 import Testing
+import TestSupport
 import Training
 
 struct MemoryCheckTests {

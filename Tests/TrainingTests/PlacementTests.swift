@@ -1,7 +1,7 @@
-import TestSupport
 import Collectives
 import System
 import Testing
+import TestSupport
 import Training
 
 struct PlacementTests {

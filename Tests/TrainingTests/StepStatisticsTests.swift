@@ -1,9 +1,9 @@
-import TestSupport
 import Collectives
 import HandData
 import Kernels
 import System
 import Testing
+import TestSupport
 import Training
 
 struct StepStatisticsTests {

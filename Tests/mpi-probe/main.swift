@@ -1,7 +1,7 @@
-import TestSupport
 import Collectives
 import FoundationEssentials
 import Glibc
+import TestSupport
 
 // Small commands that the tests start under mpirun, as the test process itself must not start MPI.
 // Each prints one JSON line a rank, or "mpi-probe: error: ..." and exits with 2.

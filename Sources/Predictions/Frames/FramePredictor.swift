@@ -1,9 +1,9 @@
 import Checkpoints
 package import HandData
 import Layers
+import Memory
 import Networks
 import System
-import Memory
 import Training
 
 /// How frames by themselves are predicted.

@@ -1,8 +1,8 @@
 import Checkpoints
 import Collectives
 import Exchange
-import System
 import Memory
+import System
 
 /// Checkpoints of tensors that lie on several ranks, beside training: each rank copies its own part, and the copies travel to
 /// rank 0, whose thread writes them, between and under the messages of the steps.

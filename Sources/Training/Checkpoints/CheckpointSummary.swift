@@ -1,8 +1,8 @@
 package import Checkpoints
 import Kernels
 import Layers
-import Networks
 import Memory
+import Networks
 
 /// What a checkpoint says of the training it came from.
 package struct CheckpointSummary {

@@ -2,8 +2,8 @@ import Checkpoints
 import Collectives
 import Exchange
 import Glibc
-import System
 import Memory
+import System
 
 /// Where the values of a checkpoint come from as it is written.
 protocol CheckpointSource: Sendable {

@@ -1,6 +1,6 @@
 import Glibc
-import System
 import Memory
+import System
 
 /// A thread that writes one checkpoint at a time while the caller goes on; it ends with its owner.
 final class CheckpointWriter {

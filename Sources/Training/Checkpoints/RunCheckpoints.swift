@@ -2,11 +2,11 @@ import Checkpoints
 import Collectives
 import Exchange
 import Glibc
+import Memory
 import Networks
 import Optimizers
 import System
 import Telemetry
-import Memory
 
 /// Checkpoints of a run: rank 0 writes and reads. What it does not hold comes from its owners, and goes to them, in pieces; so a
 /// checkpoint is the same whatever the exchange and the number of ranks.

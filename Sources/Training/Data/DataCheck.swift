@@ -1,7 +1,7 @@
 package import Collectives
 import HandData
-import Telemetry
 import System
+import Telemetry
 
 /// `--check-data`: decodes every frame that a run would use, and lists all that cannot be used.
 package enum DataCheck {

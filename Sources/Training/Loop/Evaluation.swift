@@ -1,8 +1,8 @@
 import Collectives
 import HandData
 import Kernels
-import Networks
 import Memory
+import Networks
 import System
 
 /// What held-out frames say about a network.

@@ -1,11 +1,11 @@
 import Collectives
 import HandData
 import Kernels
+import Memory
 import Networks
 import Optimizers
-import Telemetry
-import Memory
 import System
+import Telemetry
 
 /// What happens when a step's loss or gradient is not finite.
 package enum NonfinitePolicy: String, Sendable, Codable, CaseIterable {

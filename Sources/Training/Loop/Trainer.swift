@@ -6,12 +6,12 @@ import Glibc
 import HandData
 import Kernels
 import Layers
+import Memory
 import Networks
 import Optimizers
 import Planning
 import System
 import Telemetry
-import Memory
 
 /// The training loop of one rank. All ranks run it in lockstep; rank 0 speaks and writes.
 package final class Trainer {

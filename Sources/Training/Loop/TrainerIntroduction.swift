@@ -4,10 +4,10 @@ import Exchange
 import Glibc
 import HandData
 import Kernels
+import Memory
 import Networks
 import Optimizers
 import Telemetry
-import Memory
 
 extension Trainer {
     /// Says what will run, where, on what.

@@ -3,11 +3,11 @@ import Exchange
 import HandData
 import Kernels
 import Layers
+import Memory
 import Networks
 import Optimizers
 import System
 import Telemetry
-import Memory
 
 extension Trainer {
     /// Trains until the last step; writes checkpoints, metrics and validations on the way.

@@ -1,6 +1,6 @@
 import HandData
-import Networks
 import Memory
+import Networks
 import System
 
 /// The mean and the principal components of training poses, in the network's units.

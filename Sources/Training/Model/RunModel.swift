@@ -1,8 +1,8 @@
 import Exchange
 package import HandData
 import Layers
-package import Networks
 import Memory
+package import Networks
 
 /// What a run trains: the network, what it is shown, and how its outputs are understood. Made from the settings, once.
 package struct RunModel: Sendable {

@@ -1,8 +1,8 @@
 package import Checkpoints
 package import HandData
-package import Networks
 import Layers
 import Memory
+package import Networks
 
 /// A checkpoint opened for other programs' use: what it says of its network, the settings it was trained with, and its weights.
 package struct TrainedModel: Sendable {

@@ -1,9 +1,9 @@
 import Collectives
 import Layers
+import Memory
 import Networks
 import Optimizers
 import Telemetry
-import Memory
 
 /// What `--tensorboard` writes besides the figures. A disk that is full fails no run: what waits is written with the next figures.
 extension Trainer {

@@ -3,11 +3,11 @@ import Exchange
 import HandData
 import Kernels
 import Layers
+import Memory
 import Networks
 import Planning
-import Telemetry
-import Memory
 import System
+import Telemetry
 
 /// What the cost model says about the exchanges, from rates measured here and now; the same on all ranks.
 struct ExchangeAdvice {

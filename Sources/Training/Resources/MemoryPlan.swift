@@ -1,9 +1,9 @@
 import Collectives
 import Exchange
 import HandData
+import Memory
 import Networks
 import Optimizers
-import Memory
 
 /// What a rank will hold, counted before anything is allocated, and the parts that are made by these counts.
 struct MemoryPlan {

@@ -2,8 +2,8 @@ import Checkpoints
 import Collectives
 import Exchange
 import Glibc
-import System
 import Memory
+import System
 
 /// Snapshots of the state after a step, in the memory of each node, for a run that loses a node.
 ///
