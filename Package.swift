@@ -72,8 +72,8 @@ let package = Package(
         module("Checkpoints", ["System", "Memory"]),
         module("Reports", ["Telemetry", "Checkpoints", .product(name: "Yams", package: "Yams")]),
         module("HandData", ["System", "Memory", "CPNG"]),
-        module("Optimizers", ["System", "Memory", "Kernels"]),
-        module("Layers", ["System", "Memory", "Kernels", "Collectives"]),
+        module("Optimizers", ["System", "Memory", "Kernels", "CLinux"]),
+        module("Layers", ["System", "Memory", "Kernels", "Collectives", "Protobuf"]),
         module("Networks", ["System", "Memory", "Kernels", "Layers", .product(name: "Yams", package: "Yams")]),
         module("Exchange", ["System", "Memory", "Kernels", "Layers", "Optimizers", "Networks", "Collectives"]),
         module("Planning", ["System", "Memory", "Kernels", "Layers", "Optimizers", "Networks", "Exchange", "Collectives"]),
@@ -97,7 +97,7 @@ let package = Package(
             name: "dtrain",
             dependencies: [
                 "Training", "Predictions", "Export", "Diagnosis", "Benchmarks", "System", "Memory", "Kernels", "Collectives", "Telemetry",
-                "Checkpoints", "HandData", "Networks", "Reports",
+                "Checkpoints", "HandData", "Layers", "Networks", "Reports",
                 "Optimizers", "Exchange", "Planning", "CLinux", .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Yams", package: "Yams"),
             ],
@@ -109,7 +109,7 @@ let package = Package(
         tests("System", isOptimized: true),
         tests("Memory", ["System"]),
         tests("Kernels", ["System", "Memory", "TestOracle"], isOptimized: true),
-        tests("Optimizers", ["Kernels", "System", "Memory", "TestOracle"], resources: [.copy("Golden")], isOptimized: true),
+        tests("Optimizers", ["Kernels", "System", "Memory", "TestOracle", "TestSupport"], resources: [.copy("Golden")], isOptimized: true),
         tests("Layers", ["System", "Memory", "Kernels", "Collectives", "Networks", "TestOracle", "TestSupport"], isOptimized: true),
         tests(
             "Networks", ["System", "Memory", "Kernels", "Collectives", "Layers", "Optimizers", "TestOracle"], resources: [.copy("Golden")],
@@ -124,7 +124,6 @@ let package = Package(
             ["Checkpoints", "Collectives", "HandData", "Kernels", "Networks", "Optimizers", "System", "Memory", "TestSupport"]),
         tests("Predictions", ["HandData", "System", "Memory"]),
         tests("Telemetry"),
-        tests("Export", ["Layers"]),
         tests("Diagnosis", ["HandData"]),
         tests("Reports", ["Checkpoints", "Telemetry"]),
         .testTarget(

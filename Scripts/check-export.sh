@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Every preset, at a small size and at its own, and every network file, exported and run by onnxruntime and by PyTorch on 100
-# frames: their outputs must be dtrain's. Prints a table, with onnxruntime's frames a second at batches of 1 and 64.
+# Every preset, at a small size and at its own, every network file, and a network around each kind of layer, exported and run by
+# onnxruntime and by PyTorch on 100 frames: their outputs must be dtrain's. Prints a table, with onnxruntime's frames a second at batches of 1 and 64.
 #
 # Usage: Scripts/check-export.sh [--small]        --small: without the full sizes
 # Takes ten minutes on two cores, 4 GB of memory and 5 GB of disk. Installs PyTorch and ONNX (gigabytes) into .python/ first.
@@ -41,7 +41,9 @@ check "deepprior, 48x48" --preset deepprior --crop-size 48 --batch-size 20
 check "ren, 96x96" --preset ren --batch-size 20
 check "dense, 64x64" --preset dense --crop-size 64 --batch-size 4
 check "dtrain-hand, 48x48" --preset dtrain-hand --crop-size 48 --batch-size 20
-check "every-layer.yaml" --network "$root/Scripts/export/every-layer.yaml" --batch-size 20
+check "nested.yaml" --network "$root/Scripts/export/nested.yaml" --batch-size 20
+"$dtrain" describe --layers --json | "$python" "$root/Scripts/export/layer_files.py" "$scratch"
+for file in "$scratch"/*.yaml; do check "$(basename -- "$file" .yaml)" --network "$file" --batch-size 20; done
 for file in "$root"/Docs/examples/*.yaml; do check "$(basename -- "$file")" --network "$file" --batch-size 20; done
 if [[ -z $only_small ]]; then
     check "deepprior" --preset deepprior --batch-size 20

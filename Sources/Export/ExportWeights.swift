@@ -1,16 +1,19 @@
 import Checkpoints
+import Layers
 
 /// The weights that are exported, read when they are asked for.
-struct ExportWeights: Sendable {
+struct ExportWeights: StoredWeights {
     let reader: SafetensorsReader
 
     /// The stored tensor of this name.
-    func entry(_ name: String) throws(CheckpointError) -> TensorEntry {
+    private func entry(_ name: String) throws(CheckpointError) -> TensorEntry {
         guard let entry = reader.entry(named: name) else {
             throw CheckpointError(.missing, path: reader.path, "holds no tensor named \(name)")
         }
         return entry
     }
+
+    func shape(of name: String) throws -> [Int] { try entry(name).shape }
 
     /// All values of a tensor.
     func values(_ name: String) throws(CheckpointError) -> [Float] {

@@ -16,9 +16,6 @@ package struct ModelExport {
         words = ExportDescription(model)
     }
 
-    /// The kinds of layers that can be written, by their names in files.
-    package static var kinds: [String] { LayerCatalog.types.filter { $0 is any ExportedLayer.Type }.map { $0.kind } }
-
     // MARK: ONNX
 
     /// Largest message that Protocol Buffers can have.
@@ -29,7 +26,7 @@ package struct ModelExport {
 
     /// Writes `path` whole, replacing what was there.
     /// - Returns: its bytes.
-    /// - Throws: `ExportError` for a layer without a form, or a model that no ONNX file can hold; `CheckpointError`.
+    /// - Throws: `ExportError` for a model that no ONNX file can hold; `CheckpointError`.
     package func writeONNX(_ path: String) throws -> Int {
         let message = try onnx()
         guard message.byteCount <= Self.largestMessage else {
@@ -60,7 +57,7 @@ package struct ModelExport {
         message.integer(1, ONNXGraph.intermediateVersion)
         message.text(2, "dtrain")
         message.text(6, words.summary)
-        message.message(7, graph.finish(last, name: "hand-joints", words: words))
+        message.message(7, graph.finish(last, name: "hand-joints", words: (words.summary, words.input, words.output)))
         var operators = ProtobufMessage()
         operators.text(1, "")
         operators.integer(2, ONNXGraph.operatorSet)
@@ -96,8 +93,15 @@ package struct ModelExport {
 
     /// Writes a module that loads what `writeSafetensors` writes.
     /// - Parameter weightsName: the weights' file, relative to the module's.
-    /// - Throws: `ExportError` for a layer without a form; `CheckpointError`.
+    /// - Throws: `CheckpointError`.
     package func writePyTorch(_ path: String, weightsName: String) throws {
         try AtomicFile.write(path, try TorchSource.text(model, words, weightsName: weightsName))
     }
+}
+
+/// Why a model cannot be exported: one line.
+package struct ExportError: Error, CustomStringConvertible {
+    package let description: String
+
+    init(_ description: String) { self.description = description }
 }

@@ -6,7 +6,6 @@ import Training
 
 /// The text of a Python file: a PyTorch module, and how its outputs become joints.
 enum TorchSource {
-    /// - Throws: `ExportError` for a layer that has no form here.
     static func text(_ model: TrainedModel, _ words: ExportDescription, weightsName: String) throws -> String {
         let (input, width) = (model.description.input, 96)
         var module = TorchModule()

@@ -6,6 +6,8 @@ import Memory
 /// any number of ranks sees the same network, with any number of samples each. Evaluation uses running statistics.
 package struct BatchNormalization: LayerDescription {
     package static let kind = "batch-normalization"
+    package static let result = "as the input"
+    package static let example: String? = "batch-normalization: {rectified: true}"
     /// Whether negative results become 0 (ReLU).
     package var rectified = false
     package var epsilon = 1e-5
@@ -276,5 +278,27 @@ struct NormalizationGradient {
     func write(to dx: UnsafeMutablePointer<Float>, rows: Range<Int>) {
         kernel.inputGradient(
             x: x, dy: dy, step: step, mask: mask, scale: scale, slope: slope, offset: offset, dx: dx, rows: rows)
+    }
+}
+
+// MARK: Export
+
+/// With running statistics, as in evaluation.
+extension BatchNormalization {
+    package func onnx(_ x: ONNXValue, _ place: ExportPlace, _ graph: inout ONNXGraph) throws -> ONNXValue {
+        var inputs = [x.name]
+        for name in ["scale", "shift", "running-mean", "running-variance"] {
+            inputs.append(try graph.parameter(place.inside(name)))
+        }
+        var name = graph.node("BatchNormalization", inputs, layer: place.name, ["epsilon": .float(Float(epsilon))])
+        if rectified { name = graph.node("Relu", [name], layer: place.name) }
+        return ONNXValue(name: name, shape: place.output, isMap: x.isMap)
+    }
+
+    package func torch(_ x: TorchValue, _ place: ExportPlace, _ module: inout TorchModule) -> TorchValue {
+        let parameters = ["running-mean", "running-variance", "scale", "shift"].map { module.parameter(place.inside($0)) }
+        module.line("\(x.name) = F.batch_norm(\(x.name), \(parameters.joined(separator: ", ")), eps=\(epsilon))")
+        if rectified { module.line("\(x.name) = F.relu(\(x.name))") }
+        return x
     }
 }

@@ -5,6 +5,8 @@ package struct Branches: LayerDescription {
     package enum Join: String, Sendable, CaseIterable { case concatenate, add }
 
     package static let kind = "branches"
+    package static let result = "all outputs side by side along the channels, or their sum"
+    package static let example: String? = "branches: [[convolution: 8], [activation: exp]]"
     package var branches: [[LayerNode]] = []
     package var join = Join.concatenate
 
@@ -161,5 +163,32 @@ extension Pass {
         }
         pool.give(other)
         return one
+    }
+}
+
+// MARK: Export
+
+extension Branches {
+    package func onnx(_ x: ONNXValue, _ place: ExportPlace, _ graph: inout ONNXGraph) throws -> ONNXValue {
+        var values: [ONNXValue] = []
+        for (number, nodes) in branches.enumerated() {
+            values.append(try graph.append(nodes, x, place.inside("branch\(number + 1)")))
+        }
+        let (name, isMap) =
+            join == .add
+            ? graph.joined(values, "Sum", layer: place.name)
+            : graph.joined(values, "Concat", layer: place.name, ["axis": .integer(1)])
+        return ONNXValue(name: name, shape: place.output, isMap: isMap)
+    }
+
+    package func torch(_ x: TorchValue, _ place: ExportPlace, _ module: inout TorchModule) throws -> TorchValue {
+        var values: [TorchValue] = []
+        for (number, nodes) in branches.enumerated() {
+            values.append(try module.copy(x, through: nodes, place.inside("branch\(number + 1)")))
+        }
+        let (names, isMap) = module.alike(values)
+        let joined = join == .add ? names.joined(separator: " + ") : "torch.cat([\(names.joined(separator: ", "))], 1)"
+        module.line("\(x.name) = \(joined)")
+        return x.holding(place.output, isMap: isMap)
     }
 }

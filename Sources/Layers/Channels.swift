@@ -1,6 +1,8 @@
 /// Some channels of every position: first ..< end. With `branches` it takes apart what was concatenated.
 package struct Channels: LayerDescription {
     package static let kind = "channels"
+    package static let result = "those channels"
+    package static let example: String? = "channels: [16, 48]"
     /// First channel and the channel after the last.
     package var range: [Int] = []
 
@@ -81,5 +83,19 @@ final class ChannelsLayer: Layer {
             (row + (first &+ count)).update(repeating: 0, count: all &- first &- count)
         }
         return dx
+    }
+}
+
+// MARK: Export
+
+extension Channels {
+    package func onnx(_ x: ONNXValue, _ place: ExportPlace, _ graph: inout ONNXGraph) -> ONNXValue {
+        ONNXValue(
+            name: graph.slice(x.name, axis: 1, range[0]..<range[1], layer: place.name), shape: place.output, isMap: x.isMap)
+    }
+
+    package func torch(_ x: TorchValue, _ place: ExportPlace, _ module: inout TorchModule) -> TorchValue {
+        module.line("\(x.name) = \(x.name)[:, \(range[0]):\(range[1])]")
+        return x.holding(place.output, isMap: x.isMap)
     }
 }

@@ -11,6 +11,8 @@ package struct Convolution: LayerDescription {
     }
 
     package static let kind = "convolution"
+    package static let result = "(h / stride, w / stride, channels)"
+    package static let example: String? = "convolution: {channels: 12, kernel: 3}"
     /// Of the output.
     package var channels = 0
     package var kernel = 3
@@ -320,5 +322,34 @@ final class ConvolutionLayer: Layer {
         }
         if let bias { try pass.finished(bias) }
         try pass.finished(weight)
+    }
+}
+
+// MARK: Export
+
+extension Convolution {
+    private var border: Int { padding == .same ? kernel / 2 : 0 }
+
+    package func onnx(_ x: ONNXValue, _ place: ExportPlace, _ graph: inout ONNXGraph) throws -> ONNXValue {
+        let x = graph.map(x, layer: place.name)
+        var inputs = [x.name, try graph.convolutionWeight(place.inside("weight"))]
+        if bias { inputs.append(try graph.parameter(place.inside("bias"))) }
+        let name = graph.node(
+            "Conv", inputs, layer: place.name,
+            [
+                "kernel_shape": .integers([kernel, kernel]), "strides": .integers([stride, stride]),
+                "pads": .integers([border, border, border, border]),
+            ])
+        return ONNXValue(name: name, shape: place.output, isMap: true)
+    }
+
+    package func torch(_ x: TorchValue, _ place: ExportPlace, _ module: inout TorchModule) -> TorchValue {
+        let x = module.map(x)
+        var arguments = [x.name, module.parameter(place.inside("weight"))]
+        if bias { arguments.append(module.parameter(place.inside("bias"))) }
+        if stride != 1 { arguments.append("stride=\(stride)") }
+        if border != 0 { arguments.append("padding=\(border)") }
+        module.line("\(x.name) = F.conv2d(\(arguments.joined(separator: ", ")))")
+        return x.holding(place.output, isMap: true)
     }
 }

@@ -12,6 +12,8 @@ package struct Dropout: LayerDescription {
     }
 
     package static let kind = "dropout"
+    package static let result = "as the input"
+    package static let example: String? = "dropout: {rate: 0.3, scaling: evaluation}"
     package var rate = 0.5
     package var scaling = Scaling.training
 
@@ -78,5 +80,23 @@ private final class DropoutLayer: Layer {
                 source + sample &* count, y: target + sample &* count, count: count, first: pass.positions[sample] &* words,
                 factor: trainingFactor)
         }
+    }
+}
+
+// MARK: Export
+
+/// Nothing is dropped in evaluation; in DeepPrior's form values are scaled there.
+extension Dropout {
+    private var factor: Float? { scaling == .evaluation ? Float(1 - rate) : nil }
+
+    package func onnx(_ x: ONNXValue, _ place: ExportPlace, _ graph: inout ONNXGraph) -> ONNXValue {
+        guard let factor else { return x }
+        let constant = graph.constant(place.inside("kept"), [factor], [1])
+        return ONNXValue(name: graph.node("Mul", [x.name, constant], layer: place.name), shape: x.shape, isMap: x.isMap)
+    }
+
+    package func torch(_ x: TorchValue, _ place: ExportPlace, _ module: inout TorchModule) -> TorchValue {
+        if let factor { module.line("\(x.name) = \(x.name) * \(factor)  # dropout, in evaluation") }
+        return x
     }
 }

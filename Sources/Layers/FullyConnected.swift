@@ -4,6 +4,8 @@ import Memory
 /// A fully connected layer: y = x · w + b of the flattened input, (row, column, channel).
 package struct FullyConnected: LayerDescription {
     package static let kind = "dense"
+    package static let result = "units"
+    package static let example: String? = "dense: {units: 1024, initial: small}"
     /// Ranks divide the rows of the weights at multiples of this.
     package static let divisionGranule = ExactDense.blockRows
     package var units = 0
@@ -149,5 +151,23 @@ final class FullyConnectedLayer: Layer {
         try pass.finished(weight)
         pass.pool.give(dy)
         return dx
+    }
+}
+
+// MARK: Export
+
+extension FullyConnected {
+    package func onnx(_ x: ONNXValue, _ place: ExportPlace, _ graph: inout ONNXGraph) throws -> ONNXValue {
+        let x = graph.vector(x, layer: place.name)
+        var inputs = [x.name, try graph.parameter(place.inside("weight"))]
+        if bias { inputs.append(try graph.parameter(place.inside("bias"))) }
+        return ONNXValue(name: graph.node("Gemm", inputs, layer: place.name), shape: place.output, isMap: false)
+    }
+
+    package func torch(_ x: TorchValue, _ place: ExportPlace, _ module: inout TorchModule) -> TorchValue {
+        let x = module.vector(x)
+        let bias = bias ? " + \(module.parameter(place.inside("bias")))" : ""
+        module.line("\(x.name) = \(x.name) @ \(module.parameter(place.inside("weight")))\(bias)")
+        return x.holding(place.output, isMap: false)
     }
 }

@@ -5,6 +5,8 @@ import Memory
 /// Stacked networks have one a stack (Newell et al. 2016, "intermediate supervision").
 package struct Intermediate: LayerDescription {
     package static let kind = "intermediate"
+    package static let result = "the input; what `layers` give has a loss of its own"
+    package static let example: String? = "intermediate: {layers: [dense: 48], weight: 0.5}"
     package var layers: [LayerNode] = []
     /// Of its loss in the sum of losses; the last output's is 1.
     package var weight = 1.0
@@ -71,4 +73,12 @@ private final class IntermediateLayer: Layer {
         layers.planBackward(&plan)
         plan.give()
     }
+}
+
+// MARK: Export
+
+/// Its output is for the loss, in training alone.
+extension Intermediate {
+    package func onnx(_ x: ONNXValue, _ place: ExportPlace, _ graph: inout ONNXGraph) -> ONNXValue { x }
+    package func torch(_ x: TorchValue, _ place: ExportPlace, _ module: inout TorchModule) -> TorchValue { x }
 }

@@ -4,6 +4,11 @@ package import Memory
 package protocol LayerDescription: Sendable {
     /// Its name in files, such as `convolution`; also the stem of its parameters' names where none is given.
     static var kind: String { get }
+    /// The shape that comes out of (h, w, c), in a few words, for the table of layers.
+    static var result: String { get }
+    /// A use of it in a network file, for the same table: what stands in a list `[...]` after a map of 16x16x64 and before other
+    /// layers. `Scripts/check-export.sh` trains and exports it. nil: it stands nowhere but at the start of a preset.
+    static var example: String? { get }
     /// All members at their defaults.
     init()
     /// Its members, in the order in which they are written. The first is the one that a bare value is for: `activation: relu`.
@@ -22,6 +27,13 @@ package protocol LayerDescription: Sendable {
     var readsWholeBatch: Bool { get }
     /// The layers inside; none in a layer that contains no others.
     func contents(of input: Shape) -> [LayerList]
+
+    /// Appends its ONNX nodes: evaluation, not training.
+    /// - Throws: when a parameter cannot be read.
+    func onnx(_ x: ONNXValue, _ place: ExportPlace, _ graph: inout ONNXGraph) throws -> ONNXValue
+    /// Appends its lines of PyTorch, which change the variable `x` or make new ones: evaluation, not training.
+    /// - Throws: when a layer inside does.
+    func torch(_ x: TorchValue, _ place: ExportPlace, _ module: inout TorchModule) throws -> TorchValue
 }
 
 extension LayerDescription {

@@ -2,16 +2,19 @@
 /// once, and reading, writing, checks and error texts follow.
 package struct Member<Owner> {
     package let name: String
+    /// All values, where they are few.
+    package let choices: [String]
     /// Reads the node into the owner.
     let read: (inout Owner, OptionNode) throws(OptionError) -> Void
     /// The member's value.
     package let write: (Owner) -> OptionNode
 
     private init(
-        _ name: String, read: @escaping (inout Owner, OptionNode) throws(OptionError) -> Void,
+        _ name: String, choices: [String] = [], read: @escaping (inout Owner, OptionNode) throws(OptionError) -> Void,
         write: @escaping (Owner) -> OptionNode
     ) {
         self.name = name
+        self.choices = choices
         self.read = read
         self.write = write
     }
@@ -80,7 +83,7 @@ package struct Member<Owner> {
         _ name: String, _ path: WritableKeyPath<Owner, Value>
     ) -> Member where Value.RawValue == String {
         Member(
-            name,
+            name, choices: Value.allCases.map(\.rawValue),
             read: { owner, node throws(OptionError) in
                 guard let value = node.text.flatMap(Value.init(rawValue:)) else {
                     throw node.refused(name, Value.allCases.map(\.rawValue).joined(separator: ", "))

@@ -4,6 +4,8 @@ import Memory
 /// The largest value of each window of size x size pixels, side by side; pixels past the last whole window are ignored.
 package struct MaxPooling: LayerDescription {
     package static let kind = "max-pooling"
+    package static let result = "(h / size, w / size, c)"
+    package static let example: String? = "max-pooling: 2"
     package var size = 2
     /// Whether negative results become 0 (ReLU): the same as rectifying before, with less to do.
     package var rectified = false
@@ -28,6 +30,8 @@ package struct MaxPooling: LayerDescription {
 /// The mean of each window of size x size pixels, side by side; pixels past the last whole window are ignored.
 package struct AveragePooling: LayerDescription {
     package static let kind = "average-pooling"
+    package static let result = "(h / size, w / size, c)"
+    package static let example: String? = "average-pooling: 2"
     package var size = 2
 
     package init() {}
@@ -139,4 +143,41 @@ private final class AveragePoolingLayer: Layer {
         }
         return dx
     }
+}
+
+// MARK: Export
+
+extension MaxPooling {
+    package func onnx(_ x: ONNXValue, _ place: ExportPlace, _ graph: inout ONNXGraph) -> ONNXValue {
+        var name = pooled("MaxPool", size, x, place, &graph)
+        if rectified { name = graph.node("Relu", [name], layer: place.name) }
+        return ONNXValue(name: name, shape: place.output, isMap: true)
+    }
+
+    package func torch(_ x: TorchValue, _ place: ExportPlace, _ module: inout TorchModule) -> TorchValue {
+        let x = module.map(x)
+        let pooled = "F.max_pool2d(\(x.name), \(size))"
+        module.line("\(x.name) = \(rectified ? "F.relu(\(pooled))" : pooled)")
+        return x.holding(place.output, isMap: true)
+    }
+}
+
+extension AveragePooling {
+    package func onnx(_ x: ONNXValue, _ place: ExportPlace, _ graph: inout ONNXGraph) -> ONNXValue {
+        ONNXValue(name: pooled("AveragePool", size, x, place, &graph), shape: place.output, isMap: true)
+    }
+
+    package func torch(_ x: TorchValue, _ place: ExportPlace, _ module: inout TorchModule) -> TorchValue {
+        let x = module.map(x)
+        module.line("\(x.name) = F.avg_pool2d(\(x.name), \(size))")
+        return x.holding(place.output, isMap: true)
+    }
+}
+
+private func pooled(
+    _ operation: String, _ size: Int, _ x: ONNXValue, _ place: ExportPlace, _ graph: inout ONNXGraph
+) -> String {
+    graph.node(
+        operation, [graph.map(x, layer: place.name).name], layer: place.name,
+        ["kernel_shape": .integers([size, size]), "strides": .integers([size, size])])
 }

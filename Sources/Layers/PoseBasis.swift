@@ -6,6 +6,8 @@ import Memory
 /// The basis is that of the training poses (PCA): fixed, or where training starts.
 package struct PoseBasis: LayerDescription {
     package static let kind = "pose-basis"
+    package static let result = "a pose"
+    package static let example: String? = "dense: 30, pose-basis: {trained: true}"
     /// Values of a pose.
     package var outputs = 48
     /// Whether components and mean go on learning.
@@ -86,5 +88,22 @@ private final class PoseBasisLayer: Layer {
         Kernels.Dense.inputGradient(
             dy: dy, weights: components.values, rows: 0..<inputs, samples: samples, inputs: inputs, outputs: outputs, dx: dx)
         return dx
+    }
+}
+
+// MARK: Export
+
+extension PoseBasis {
+    package func onnx(_ x: ONNXValue, _ place: ExportPlace, _ graph: inout ONNXGraph) throws -> ONNXValue {
+        let x = graph.vector(x, layer: place.name)
+        let inputs = [x.name, try graph.parameter(place.inside("components")), try graph.parameter(place.inside("mean"))]
+        return ONNXValue(name: graph.node("Gemm", inputs, layer: place.name), shape: place.output, isMap: false)
+    }
+
+    package func torch(_ x: TorchValue, _ place: ExportPlace, _ module: inout TorchModule) -> TorchValue {
+        let x = module.vector(x)
+        module.line(
+            "\(x.name) = \(x.name) @ \(module.parameter(place.inside("components"))) + \(module.parameter(place.inside("mean")))")
+        return x.holding(place.output, isMap: false)
     }
 }

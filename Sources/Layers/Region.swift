@@ -1,6 +1,8 @@
 /// A window of the map: rows and columns first ..< end. Regions in `branches` make an ensemble (Guo et al. 2017, REN).
 package struct Region: LayerDescription {
     package static let kind = "region"
+    package static let result = "that part of the map"
+    package static let example: String? = "region: {rows: [0, 8], columns: [4, 16]}"
     /// First row and the row after the last.
     package var rows: [Int] = []
     /// First column and the column after the last.
@@ -70,5 +72,22 @@ private final class RegionLayer: Layer {
             }
         }
         return dx
+    }
+}
+
+// MARK: Export
+
+extension Region {
+    package func onnx(_ x: ONNXValue, _ place: ExportPlace, _ graph: inout ONNXGraph) -> ONNXValue {
+        var name = graph.map(x, layer: place.name).name
+        name = graph.slice(name, axis: 2, rows[0]..<rows[1], layer: place.name)
+        name = graph.slice(name, axis: 3, columns[0]..<columns[1], layer: place.name)
+        return ONNXValue(name: name, shape: place.output, isMap: true)
+    }
+
+    package func torch(_ x: TorchValue, _ place: ExportPlace, _ module: inout TorchModule) -> TorchValue {
+        let x = module.map(x)
+        module.line("\(x.name) = \(x.name)[:, :, \(rows[0]):\(rows[1]), \(columns[0]):\(columns[1])]")
+        return x.holding(place.output, isMap: true)
     }
 }

@@ -4,6 +4,8 @@ import Memory
 /// y = layers(x) + skip(x); without a skip of its own, + x (He et al. 2016).
 package struct Residual: LayerDescription {
     package static let kind = "residual"
+    package static let result = "layers + skip, or layers + input"
+    package static let example: String? = "residual: {layers: [convolution: 8], skip: [convolution: {channels: 8, kernel: 1}]}"
     package var layers: [LayerNode] = []
     /// What the input goes through beside the layers; none: nothing.
     package var skip: [LayerNode] = []
@@ -101,5 +103,24 @@ private final class ResidualLayer: Layer {
         body.planBackward(&plan)
         skip?.planBackward(&plan)
         plan.give()
+    }
+}
+
+// MARK: Export
+
+extension Residual {
+    package func onnx(_ x: ONNXValue, _ place: ExportPlace, _ graph: inout ONNXGraph) throws -> ONNXValue {
+        let one = try graph.append(layers, x, place.name)
+        let other = try graph.append(skip, x, place.inside("skip"))
+        let (sum, isMap) = graph.joined([one, other], "Add", layer: place.name)
+        return ONNXValue(name: sum, shape: place.output, isMap: isMap)
+    }
+
+    package func torch(_ x: TorchValue, _ place: ExportPlace, _ module: inout TorchModule) throws -> TorchValue {
+        let one = try module.copy(x, through: layers, place.name)
+        let other = try module.append(skip, x, place.inside("skip"))
+        let (names, isMap) = module.alike([one, other])
+        module.line("\(x.name) = \(names.joined(separator: " + "))")
+        return x.holding(place.output, isMap: isMap)
     }
 }

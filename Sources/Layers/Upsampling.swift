@@ -3,6 +3,8 @@ import Kernels
 /// Every pixel twice in each direction: nearest-neighbour upsampling by two.
 package struct Upsampling: LayerDescription {
     package static let kind = "upsampling"
+    package static let result = "(2 h, 2 w, c)"
+    package static let example: String? = "upsampling"
 
     package init() {}
 
@@ -45,5 +47,24 @@ private final class UpsamplingLayer: Layer {
             kernel.backward(dy: dy + sample &* 4 &* inputCount, dx: dx + sample &* inputCount, item: row)
         }
         return dx
+    }
+}
+
+// MARK: Export
+
+extension Upsampling {
+    package func onnx(_ x: ONNXValue, _ place: ExportPlace, _ graph: inout ONNXGraph) -> ONNXValue {
+        let x = graph.map(x, layer: place.name)
+        let scales = graph.constant(place.inside("scales"), [1, 1, 2, 2], [4])
+        let name = graph.node(
+            "Resize", [x.name, "", scales], layer: place.name,
+            ["mode": .text("nearest"), "coordinate_transformation_mode": .text("asymmetric"), "nearest_mode": .text("floor")])
+        return ONNXValue(name: name, shape: place.output, isMap: true)
+    }
+
+    package func torch(_ x: TorchValue, _ place: ExportPlace, _ module: inout TorchModule) -> TorchValue {
+        let x = module.map(x)
+        module.line("\(x.name) = F.interpolate(\(x.name), scale_factor=2, mode=\"nearest\")")
+        return x.holding(place.output, isMap: true)
     }
 }

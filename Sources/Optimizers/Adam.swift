@@ -28,6 +28,8 @@ package final class Adam: Optimizer, @unchecked Sendable {
         updates = memory.treatments.map { powers.update(configuration, rate: configuration.learningRate * $0.rateMultiplier) }
     }
 
+    package static let form = "TensorFlow 1's: epsilon beside sqrt(v); betas 0.9 and 0.999, epsilon 1e-8"
+    package static let stateMeaning = "first and second moment"
     package static func stateNames(_ configuration: OptimizerConfiguration) -> [String] { ["m", "v"] }
 
     /// Bytes of arena that the moments of all parameters need.

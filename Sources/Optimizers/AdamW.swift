@@ -32,6 +32,9 @@ package final class AdamW: Optimizer, @unchecked Sendable {
         updates = memory.treatments.map { Self.update($0, first, configuration, rate: configuration.learningRate) }
     }
 
+    package static let form = "PyTorch's: decoupled weight decay, 0.01 unless said otherwise"
+    package static let standardWeightDecay = 0.01
+    package static let stateMeaning = "first and second moment"
     package static func stateNames(_ configuration: OptimizerConfiguration) -> [String] { ["m", "v"] }
 
     package static func problem(_ configuration: OptimizerConfiguration) -> String? {

@@ -6,7 +6,7 @@ package import System
 ///
 /// What it keeps between steps is *named state*: one number a held weight and name. Checkpoints, sharding and resuming go by
 /// the names and know no optimiser. Weight decay and rate multipliers go by a parameter's role; statistics and constants are
-/// left alone. To add one: a class in a file of its own, and a case of `OptimizerKind`.
+/// left alone. To add one: a class, with its arithmetic, in a file of its own, and a case of `OptimizerKind`.
 ///
 /// Threads may update disjoint ranges between two calls of `beginStep`.
 package protocol Optimizer: AnyObject, Sendable {
@@ -18,8 +18,17 @@ package protocol Optimizer: AnyObject, Sendable {
         configuration: OptimizerConfiguration, weights: UnsafeMutablePointer<Float>, table: ParameterTable,
         holding held: HeldRanges?, arena: Arena)
 
+    /// Whose form it has, in a few words: for the table in Docs/training.md.
+    static var form: String { get }
+    /// The flags that it alone reads, with a value as an example: for the same table.
+    static var flags: [String] { get }
+    /// The weight decay where none is given.
+    static var standardWeightDecay: Double { get }
+
     /// The names of its state, in the order of checkpoints.
     static func stateNames(_ configuration: OptimizerConfiguration) -> [String]
+    /// What its state is, in words: for the table in Docs/checkpoints.md.
+    static var stateMeaning: String { get }
 
     /// What is wrong with the settings that only this optimiser reads, in one line; nil when nothing is.
     static func problem(_ configuration: OptimizerConfiguration) -> String?
@@ -56,6 +65,8 @@ package protocol Optimizer: AnyObject, Sendable {
 }
 
 extension Optimizer {
+    package static var flags: [String] { [] }
+    package static var standardWeightDecay: Double { 0 }
     package static func problem(_ configuration: OptimizerConfiguration) -> String? { nil }
 
     /// The names of its state, in the order of checkpoints.

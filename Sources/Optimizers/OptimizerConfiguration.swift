@@ -52,7 +52,7 @@ package struct OptimizerConfiguration: Sendable, Codable, Equatable {
     }
 
     /// The defaults are the question's rate 1e-4, TensorFlow's betas and epsilon, DeepPrior's RMSProp, and the usual momentum.
-    /// - Parameter weightDecay: nil: PyTorch's default of the kind, 0.01 for AdamW and 0 for the others.
+    /// - Parameter weightDecay: nil: the kind's `standardWeightDecay`.
     package init(
         kind: OptimizerKind = .adam, learningRate: Double = 1e-4, beta1: Double = 0.9, beta2: Double = 0.999,
         epsilon: Double = 1e-8, momentum: Double = 0.9, nesterov: Bool = false, rho: Double = 0.9, floor: Double = 0.01,
@@ -67,7 +67,7 @@ package struct OptimizerConfiguration: Sendable, Codable, Equatable {
         self.nesterov = nesterov
         self.rho = rho
         self.floor = floor
-        self.weightDecay = weightDecay ?? (kind == .adamw ? 0.01 : 0)
+        self.weightDecay = weightDecay ?? kind.type.standardWeightDecay
         self.biasRateMultiplier = biasRateMultiplier
         self.normalizationRateMultiplier = normalizationRateMultiplier
     }

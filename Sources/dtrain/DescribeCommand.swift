@@ -1,6 +1,7 @@
 import ArgumentParser
 import Benchmarks
 import Foundation
+import Layers
 import Networks
 import Optimizers
 import System
@@ -15,6 +16,7 @@ struct DescribeCommand: ParsableCommand {
             EXAMPLES
               dtrain describe --preset dense --ranks 8
               dtrain describe --network Docs/examples/tiny.yaml --batch-size 32 --json
+              dtrain describe --layers
             """)
 
     @Option(help: "The preset whose network and recipe are meant.")
@@ -40,6 +42,9 @@ struct DescribeCommand: ParsableCommand {
 
     @Flag(help: "Leave out the predicted step, which takes a second or two to measure.")
     var noPrediction = false
+
+    @Flag(help: "Print instead which layers a network file can have, with their members and an example of each.")
+    var layers = false
 
     @Flag(help: "As JSON.")
     var json = false
@@ -78,6 +83,7 @@ struct DescribeCommand: ParsableCommand {
     }
 
     func run() throws {
+        guard !layers else { return try printLayers() }
         let (model, configuration) = (try model(), configuration)
         let threads = threads ?? Processors.allowed().count
         let isStored = model.window == nil
@@ -95,9 +101,22 @@ struct DescribeCommand: ParsableCommand {
                 ranks: ranks, batch: configuration.batchSize, threads: threads,
                 stateValues: configuration.optimizer.stateNames.count, storesGradients: isStored),
             predictions: predictions)
-        guard json else { return CommandRunner.say(summary.table) }
+        if json { try printJSON(summary) } else { CommandRunner.say(summary.table) }
+    }
+
+    private func printLayers() throws {
+        let layers = LayerCatalog.summaries
+        guard !json else { return try printJSON(layers) }
+        let texts = layers.map { layer in
+            let lines = [("members", layer.membersText), ("gives", layer.result), ("example", layer.example ?? "")]
+            return ([layer.kind] + lines.filter { !$0.1.isEmpty }.map { "  \($0.0): \($0.1)" }).joined(separator: "\n")
+        }
+        CommandRunner.say(texts.joined(separator: "\n"))
+    }
+
+    private func printJSON(_ value: some Encodable) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        CommandRunner.say(String(decoding: try encoder.encode(summary), as: UTF8.self))
+        CommandRunner.say(String(decoding: try encoder.encode(value), as: UTF8.self))
     }
 }

@@ -27,49 +27,6 @@ struct LayerCase: Sendable, CustomTestStringConvertible {
         self.init(name, shape, samples: samples, ulps: ulps, [LayerNode(layer)])
     }
 
-    private static func graph(_ joints: Int, _ edges: [Int]) -> JointGraph {
-        var graph = JointGraph()
-        (graph.joints, graph.edges) = (joints, edges)
-        return graph
-    }
-
-    private static func basis(outputs: Int, trained: Bool) -> PoseBasis {
-        var basis = PoseBasis(trained: trained)
-        basis.outputs = outputs
-        return basis
-    }
-
-    static let layers: [LayerCase] = [
-        .init("convolution, same", (5, 7, 3), Convolution(5, kernel: 3)),
-        .init("convolution, valid", (6, 5, 2), Convolution(3, kernel: 5, padding: .valid)),
-        .init("convolution, stride 2, no bias", (5, 6, 3), Convolution(4, kernel: 3, stride: 2, bias: false)),
-        .init("convolution 1x1", (3, 1, 9), Convolution(7, kernel: 1)),
-        .init("dense", (2, 3, 5), FullyConnected(7)),
-        .init("dense without bias", (1, 1, 11), FullyConnected(3, bias: false)),
-        .init("batch normalisation", (3, 2, 11), ulps: 256, BatchNormalization()),
-        .init("batch normalisation, rectified", (2, 3, 9), ulps: 256, BatchNormalization(rectified: true)),
-        .init("batch normalisation of vectors", (1, 1, 5), samples: 7, ulps: 256, BatchNormalization()),
-        .init("ReLU", (3, 5, 2), Activation(.relu)),
-        .init("leaky ReLU", (3, 5, 2), Activation(.leakyRelu)),
-        .init("exp", (3, 5, 2), Activation(.exp)),
-        .init("linear", (3, 5, 2), Activation(.linear)),
-        .init("max pooling", (5, 7, 9), MaxPooling(2)),
-        .init("max pooling, rectified", (9, 8, 3), MaxPooling(4, rectified: true)),
-        .init("max pooling of 8 channels, rectified", (4, 4, 8), MaxPooling(2, rectified: true)),
-        .init("average pooling", (7, 8, 3), AveragePooling(3)),
-        .init("upsampling", (3, 2, 5), Upsampling()),
-        .init("dropout", (3, 3, 3), Dropout(0.4)),
-        .init("dropout, scaled in evaluation", (3, 3, 3), Dropout(0.3, scaling: .evaluation)),
-        .init("fixed pose basis", (1, 1, 5), basis(outputs: 9, trained: false)),
-        .init("trained pose basis", (1, 1, 4), basis(outputs: 27, trained: true)),
-        .init("region", (5, 6, 3), Region(rows: 1..<4, columns: 2..<6)),
-        .init("channels", (3, 2, 7), Channels(2..<5)),
-        .init("soft-argmax", (3, 5, 12), SoftArgmax(joints: 3)),
-        .init("soft-argmax from the surface", (5, 3, 8), SoftArgmax(joints: 2, depth: true)),
-        .init("soft-argmax of weights", (3, 3, 12), SoftArgmax(joints: 3, depth: true, normalized: true)),
-        .init("joint graph", (3, 4, 3 + 5), ulps: 256, graph(3, [0, 1, 1, 2])),
-    ]
-
     /// A convolution without bias, and batch normalisation.
     private static func normalized(_ channels: Int, kernel: Int, stride: Int = 1, rectified: Bool = true) -> [LayerNode] {
         [
@@ -105,7 +62,7 @@ struct LayerCase: Sendable, CustomTestStringConvertible {
                 LayerNode(
                     Branches([
                         normalized(8, kernel: 1), [LayerNode(Channels(2..<5))],
-                        [LayerNode(Channels(1..<9))] + normalized(3, kernel: 1, rectified: false), [], [LayerNode(graph(2, [0, 1]))],
+                        [LayerNode(Channels(1..<9))] + normalized(3, kernel: 1, rectified: false), [], [LayerNode(JointGraph.small(2, [0, 1]))],
                         [LayerNode(Channels(0..<3)), LayerNode(Convolution(2, kernel: 3)), LayerNode(Activation(.relu))],
                     ])),
                 LayerNode(Convolution(2, kernel: 1)),
@@ -163,26 +120,6 @@ struct LayerCase: Sendable, CustomTestStringConvertible {
                 LayerNode(Activation(.leakyRelu)), LayerNode(Convolution(2, kernel: 1)),
             ]),
         .init(
-            "residual without a skip", (4, 3, 2), ulps: 256,
-            [LayerNode(Residual([LayerNode(Convolution(2, kernel: 3)), LayerNode(Activation(.exp))])), LayerNode(Activation(.relu))]),
-        .init(
-            "residual with a skip", (5, 3, 2), ulps: 256,
-            [
-                LayerNode(Convolution(3, kernel: 1)),
-                LayerNode(
-                    Residual(
-                        [LayerNode(Activation(.relu)), LayerNode(Convolution(4, kernel: 3, stride: 2))],
-                        skip: [LayerNode(Convolution(4, kernel: 1, stride: 2, bias: false)), LayerNode(Activation(.leakyRelu))])),
-                LayerNode(Activation(.exp)),
-            ]),
-        .init(
-            "residual of nothing but in-place layers", (3, 3, 2), ulps: 256,
-            [
-                LayerNode(Convolution(3, kernel: 1)),
-                LayerNode(Residual([LayerNode(Dropout(0.5)), LayerNode(Activation(.relu))], skip: [LayerNode(Activation(.leakyRelu))])),
-                LayerNode(Activation(.linear)), LayerNode(Dropout(0.2)),
-            ]),
-        .init(
             "hourglass", (4, 6, 3), ulps: 512,
             [
                 LayerNode(
@@ -192,57 +129,6 @@ struct LayerCase: Sendable, CustomTestStringConvertible {
                             LayerNode(Residual([LayerNode(Convolution(3, kernel: 1)), LayerNode(BatchNormalization(rectified: true))])),
                             LayerNode(Upsampling()),
                         ], skip: [LayerNode(Convolution(3, kernel: 1))]))
-            ]),
-        .init(
-            "branches, one empty", (3, 3, 3), ulps: 256,
-            [
-                LayerNode(Activation(.relu)),
-                LayerNode(
-                    Branches([
-                        [LayerNode(Activation(.exp)), LayerNode(Dropout(0.3))], [],
-                        [LayerNode(Convolution(2, kernel: 3)), LayerNode(Activation(.relu))],
-                    ])),
-                LayerNode(Activation(.leakyRelu)), LayerNode(FullyConnected(5)),
-            ]),
-        .init(
-            "branches, added", (3, 5, 2), ulps: 256,
-            [
-                LayerNode(Branches([[LayerNode(Convolution(2, kernel: 3))], [], [LayerNode(Activation(.relu))]], join: .add)),
-                LayerNode(Activation(.relu)),
-            ]),
-        .init(
-            "regions of vectors", (4, 4, 2), ulps: 256,
-            [
-                LayerNode(
-                    Branches([
-                        [LayerNode(Region(rows: 0..<2, columns: 0..<2)), LayerNode(FullyConnected(3)), LayerNode(Activation(.relu))],
-                        [LayerNode(Region(rows: 1..<4, columns: 2..<4)), LayerNode(FullyConnected(5))],
-                    ])),
-                LayerNode(Dropout(0.5)), LayerNode(FullyConnected(4)),
-            ]),
-        .init(
-            "outputs on the way", (3, 3, 4), ulps: 512,
-            [
-                LayerNode(Convolution(4, kernel: 3)),
-                LayerNode(Intermediate([LayerNode(Activation(.exp)), LayerNode(FullyConnected(3))])),
-                LayerNode(Activation(.relu)),
-                LayerNode(
-                    Residual([
-                        LayerNode(Convolution(4, kernel: 3)), LayerNode(Intermediate([LayerNode(FullyConnected(3))], weight: 0.5)),
-                        LayerNode(Activation(.leakyRelu)),
-                    ])),
-                LayerNode(FullyConnected(3)),
-            ]),
-        .init(
-            "an output on the way to another", (2, 3, 2), ulps: 256,
-            [
-                LayerNode(Activation(.relu)),
-                LayerNode(
-                    Intermediate([
-                        LayerNode(FullyConnected(5)), LayerNode(Intermediate([LayerNode(FullyConnected(3))], weight: 0.5)),
-                        LayerNode(Activation(.exp)), LayerNode(FullyConnected(3)),
-                    ])),
-                LayerNode(FullyConnected(3)),
             ]),
         .init(
             "joints that vote", (3, 3, 4), ulps: 1024,
@@ -255,7 +141,7 @@ struct LayerCase: Sendable, CustomTestStringConvertible {
                                 Branches([
                                     [LayerNode(Convolution(2, kernel: 1))],
                                     [LayerNode(Convolution(3, kernel: 1, bias: false)), LayerNode(BatchNormalization(rectified: true))],
-                                ])), LayerNode(graph(2, [0, 1])),
+                                ])), LayerNode(JointGraph.small(2, [0, 1])),
                         ],
                     ])),
                 LayerNode(Branches([[LayerNode(Channels(4..<6))], [LayerNode(Channels(6..<9)), LayerNode(Convolution(6, kernel: 1))]])),
@@ -263,6 +149,7 @@ struct LayerCase: Sendable, CustomTestStringConvertible {
             ]),
     ]
 
+    /// Each layer by itself, and layers together.
     static let all = layers + nested + fused
 
     // MARK: Values

@@ -121,49 +121,4 @@ struct LayerTests {
             #expect(values.allSatisfy { $0 == 0 }, "\(name)")
         }
     }
-
-    @Test("A large dense layer, cut in blocks, gives the definition's results")
-    func largeDense() throws {
-        let layer = LayerCase("large dense", (1, 1, 301), samples: 5, ulps: 64, FullyConnected(467))
-        let parameters = layer.parameters()
-        for threads in [1, 3] {
-            let rig = try layer.rig(threads: threads)
-            let y = TestOracle.Layers.dense(
-                layer.x, weights: parameters["dense1.weight"]!, bias: parameters["dense1.bias"]!, samples: 5)
-            #expect(mismatch(try rig.forward(layer.x, mode: .training), y, tolerance: layer.tolerance(y)) == nil)
-            let dy = layer.values(y.count, seed: 4)
-            let found = try rig.backward(dy)
-            let expected = TestOracle.Layers.denseBackward(
-                layer.x, weights: parameters["dense1.weight"]!, gradient: dy, samples: 5, outputs: 467)
-            #expect(mismatch(found.x!, expected.x, tolerance: layer.tolerance(expected.x)) == nil)
-            #expect(mismatch(found.parameters["dense1.weight"]!, expected.weights, tolerance: layer.tolerance(expected.weights)) == nil)
-            #expect(mismatch(found.parameters["dense1.bias"]!, expected.bias, tolerance: layer.tolerance(expected.bias)) == nil)
-        }
-    }
-
-    @Test("Dropout drops its share, others for every sample, layer and seed, and the same for the same")
-    func dropout() throws {
-        let count = 4000
-        let nodes = [LayerNode(Dropout(0.3)), LayerNode(Dropout(0.3))]
-        func masks(_ positions: [UInt64], seed: UInt64 = 5) throws -> [[Bool]] {
-            let rig = try LayerRig([nodes[0]], Shape(vector: count), samples: positions.count)
-            rig.pass.seed = seed
-            let ones = [Double](repeating: 1, count: positions.count * count)
-            let y = try rig.forward(ones, mode: .training, positions: positions)
-            return positions.indices.map { sample in (0..<count).map { y[sample * count + $0] == 0 } }
-        }
-        let found = try masks([7, 8, 1 << 40])
-        for mask in found {
-            // 0.3 within five standard deviations.
-            let share = Double(mask.count { $0 }) / Double(count)
-            #expect(abs(share - 0.3) < 5 * (0.3 * 0.7 / Double(count)).squareRoot())
-        }
-        #expect(found[0] != found[1] && found[1] != found[2])
-        #expect(try masks([8, 7])[0] == found[1] && masks([8, 7])[1] == found[0])
-        #expect(try masks([7], seed: 6)[0] != found[0])
-        // Two layers: what both keep is 0.49 of all, so they drop independently.
-        let rig = try LayerRig(nodes, Shape(vector: count), samples: 1)
-        let kept = try rig.forward([Double](repeating: 1, count: count), mode: .training).count { $0 != 0 }
-        #expect(abs(Double(kept) / Double(count) - 0.49) < 5 * (0.49 * 0.51 / Double(count)).squareRoot())
-    }
 }

@@ -30,6 +30,18 @@ struct AdamTests {
         #expect(configuration.beta1 == 0.9 && configuration.beta2 == 0.999 && configuration.epsilon == 1e-8)
     }
 
+    @Test("keeps two moments, bounds its steps, and can be fused where nothing decays")
+    func facts() throws {
+        let rig = try OptimizerRig(OptimizerConfiguration(kind: .adam))
+        #expect(rig.optimizer.stateNames == ["m", "v"])
+        #expect(rig.optimizer.configuration.weightDecay == 0)
+        #expect(rig.optimizer.largestGrowth != nil)
+        let parameter = OptimizerRig.table["fc.weight"]
+        #expect(rig.optimizer.fusedUpdate(of: parameter) != nil)
+        let decaying = try OptimizerRig(OptimizerConfiguration(kind: .adam, weightDecay: 0.1))
+        #expect(decaying.optimizer.fusedUpdate(of: parameter) == nil)
+    }
+
     /// A step changes a weight by at most a few rates, and is itself right to a few ulps; a weight near 1 is rounded by half
     /// an ulp each step, this way and that.
     @Test("agrees with TensorFlow 1's formula in Double over many steps", arguments: [1e-4, 1e-2], [1, 10, 300])

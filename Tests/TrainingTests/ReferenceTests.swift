@@ -1,22 +1,13 @@
 import Foundation
+import TestSupport
 import Testing
 import Training
 
 /// The documents' tables of flags are what the table of settings says. `DTRAIN_UPDATE_SNAPSHOTS=1 swift test` writes them anew.
 struct ReferenceTests {
-    private static let isUpdating = ProcessInfo.processInfo.environment["DTRAIN_UPDATE_SNAPSHOTS"] == "1"
-    private static let comment: Comment =
-        "look at the difference; if it is meant: DTRAIN_UPDATE_SNAPSHOTS=1 swift test -c release --filter ReferenceTests"
+    private static let comment: Comment = "\(DocumentedTable.hint)"
 
-    private static func file(_ name: String) -> URL {
-        URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-            .appendingPathComponent(name)
-    }
-
-    private static let begin = "<!-- flags: written by DTRAIN_UPDATE_SNAPSHOTS=1 swift test -c release --filter ReferenceTests -->\n"
-    private static let end = "<!-- end of flags -->\n"
-
-    private static func cell(_ text: String) -> String { text.replacing("|", with: "\\|") }
+    private static func cell(_ text: String) -> String { DocumentedTable.cell(text) }
 
     /// Flags within a sentence as code.
     private static func sentence(_ text: String) -> String { cell(text).replacing(/--[a-z0-9-]+[a-z0-9]/) { "`\($0.output)`" } }
@@ -43,20 +34,12 @@ struct ReferenceTests {
     }
 
     @Test func theTableOfFlagsIsThatOfTheProgram() throws {
-        let file = Self.file("Docs/reference.md")
-        let text = try String(contentsOf: file, encoding: .utf8)
-        let start = try #require(text.range(of: Self.begin)?.upperBound)
-        let stop = try #require(text.range(of: Self.end)?.lowerBound)
-        if Self.isUpdating {
-            try text.replacingCharacters(in: start..<stop, with: Self.table).write(to: file, atomically: true, encoding: .utf8)
-        } else {
-            #expect(text[start..<stop] == Self.table, Self.comment)
-        }
+        #expect(try DocumentedTable.holds("Docs/reference.md", "flags", Self.table), Self.comment)
     }
 
     /// `Docs/checkpoints.md` tells what may change on resuming: what must not, what may by `--allow-change`, and by hand the rest.
     @Test func whatMayChangeOnResumingIsThatOfTheProgram() throws {
-        let file = Self.file("Docs/checkpoints.md")
+        let file = DocumentedTable.file("Docs/checkpoints.md")
         var lines = try String(contentsOf: file, encoding: .utf8).split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
         let head = try #require(lines.firstIndex { $0.hasPrefix("| must be the same | may change with `--allow-change") })
         let fixed = Settings.all.filter { $0.resuming == .fixed }.map { "`--\($0.name)`" }
@@ -65,7 +48,7 @@ struct ReferenceTests {
         let line =
             "| image size, \(fixed.joined(separator: ", ")) | \(changeable) (`data`: number of the training samples, fingerprint of names "
             + "and labels) |\(columns.last ?? "")|"
-        if Self.isUpdating {
+        if DocumentedTable.isUpdating {
             lines[head + 2] = line
             try lines.joined(separator: "\n").write(to: file, atomically: true, encoding: .utf8)
         } else {

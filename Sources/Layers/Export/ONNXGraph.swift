@@ -1,24 +1,26 @@
-import Checkpoints
-import Layers
-import Protobuf
+package import Protobuf
 
 /// A tensor in a graph under construction.
-struct ONNXValue {
-    let name: String
+package struct ONNXValue {
+    package let name: String
     /// Of a sample, as the layers have it.
-    let shape: Shape
+    package let shape: Shape
     /// (N, channels, rows, columns); else (N, values).
-    let isMap: Bool
+    package let isMap: Bool
+
+    package init(name: String, shape: Shape, isMap: Bool) {
+        (self.name, self.shape, self.isMap) = (name, shape, isMap)
+    }
 }
 
 /// The part of ONNX that is needed, as messages (onnx.proto, github.com/onnx/onnx): a list of nodes that grows layer by layer.
-struct ONNXGraph {
+package struct ONNXGraph {
     /// The operator set that the nodes are of.
-    static let operatorSet = 17
+    package static let operatorSet = 17
     /// The version of onnx.proto; 8 is that of ONNX 1.12, which came with operator set 17.
-    static let intermediateVersion = 8
+    package static let intermediateVersion = 8
 
-    enum Attribute {
+    package enum Attribute {
         case integer(Int)
         case integers([Int])
         case float(Float)
@@ -28,13 +30,13 @@ struct ONNXGraph {
     private enum ElementType: Int { case float = 1, int64 = 7 }
 
     /// The network's input, (N, 1, rows, columns).
-    let input: ONNXValue
-    private let weights: ExportWeights
+    package let input: ONNXValue
+    private let weights: any StoredWeights
     private var nodes: [ProtobufMessage] = []
     private var initializers: [ProtobufMessage] = []
     private var names: Set<String> = []
 
-    init(input: Shape, weights: ExportWeights) {
+    package init(input: Shape, weights: any StoredWeights) {
         self.weights = weights
         self.input = ONNXValue(name: "input", shape: input, isMap: true)
         names = ["input", "output"]
@@ -51,7 +53,7 @@ struct ONNXGraph {
 
     /// Appends a node and returns the name of its output.
     /// - Parameter layer: what the node is called after.
-    mutating func node(
+    package mutating func node(
         _ operation: String, _ inputs: [String], layer: String, _ attributes: KeyValuePairs<String, Attribute> = [:]
     ) -> String {
         let output = name(layer.isEmpty ? operation.lowercased() : "\(layer).\(operation.lowercased())")
@@ -94,18 +96,18 @@ struct ONNXGraph {
     // MARK: Constants
 
     /// A parameter as it is stored, by its name.
-    mutating func parameter(_ name: String) throws -> String {
-        let entry = try weights.entry(name)
+    package mutating func parameter(_ name: String) throws -> String {
+        let shape = try weights.shape(of: name)
         guard names.insert(name).inserted else { return name }
-        var message = Self.tensor(name, .float, entry.shape)
-        message.stored(9, tensor: name, byteCount: entry.byteCount)
+        var message = Self.tensor(name, .float, shape)
+        message.stored(9, tensor: name, byteCount: 4 * shape.reduce(1, *))
         initializers.append(message)
         return name
     }
 
     /// A convolution's weights, (rows, columns, in, out), as ONNX has them: (out, in, rows, columns).
-    mutating func convolutionWeight(_ name: String) throws -> String {
-        let shape = try weights.entry(name).shape
+    package mutating func convolutionWeight(_ name: String) throws -> String {
+        let shape = try weights.shape(of: name)
         let (positions, inputs, outputs) = (shape[0] * shape[1], shape[2], shape[3])
         let values = try weights.values(name)
         var turned = [Float](repeating: 0, count: values.count)
@@ -120,7 +122,7 @@ struct ONNXGraph {
     }
 
     /// A tensor of floats.
-    mutating func constant(_ stem: String, _ values: [Float], _ shape: [Int]) -> String {
+    package mutating func constant(_ stem: String, _ values: [Float], _ shape: [Int]) -> String {
         let name = name(stem)
         var message = Self.tensor(name, .float, shape)
         message.bytes(9, values.flatMap { value in withUnsafeBytes(of: value.bitPattern.littleEndian) { Array($0) } })
@@ -129,7 +131,7 @@ struct ONNXGraph {
     }
 
     /// A vector of whole numbers, such as a shape.
-    mutating func constant(_ stem: String, integers values: [Int]) -> String {
+    package mutating func constant(_ stem: String, integers values: [Int]) -> String {
         let name = name(stem)
         var message = Self.tensor(name, .int64, [values.count])
         message.bytes(9, values.flatMap { value in withUnsafeBytes(of: Int64(value).littleEndian) { Array($0) } })
@@ -148,19 +150,19 @@ struct ONNXGraph {
     // MARK: Shapes
 
     /// Reshapes; 0 leaves an extent, which keeps N free.
-    mutating func reshape(_ name: String, _ shape: [Int], layer: String) -> String {
+    package mutating func reshape(_ name: String, _ shape: [Int], layer: String) -> String {
         let target = constant("\(layer).shape", integers: shape)
         return node("Reshape", [name, target], layer: layer)
     }
 
     /// The part first ..< end along an axis.
-    mutating func slice(_ name: String, axis: Int, _ range: Range<Int>, layer: String) -> String {
+    package mutating func slice(_ name: String, axis: Int, _ range: Range<Int>, layer: String) -> String {
         let bounds = [range.lowerBound, range.upperBound, axis].map { constant("\(layer).bound", integers: [$0]) }
         return node("Slice", [name] + bounds, layer: layer)
     }
 
     /// As a map, (N, channels, rows, columns).
-    mutating func map(_ value: ONNXValue, layer: String) -> ONNXValue {
+    package mutating func map(_ value: ONNXValue, layer: String) -> ONNXValue {
         guard !value.isMap else { return value }
         let shape = value.shape
         return ONNXValue(
@@ -168,7 +170,7 @@ struct ONNXGraph {
     }
 
     /// As a vector, (N, values), in the order (row, column, channel).
-    mutating func vector(_ value: ONNXValue, layer: String) -> ONNXValue {
+    package mutating func vector(_ value: ONNXValue, layer: String) -> ONNXValue {
         guard value.isMap else { return value }
         var name = value.name
         if value.shape.positions > 1 && value.shape.channels > 1 {
@@ -178,21 +180,32 @@ struct ONNXGraph {
             name: reshape(name, [0, value.shape.count], layer: layer), shape: Shape(vector: value.shape.count), isMap: false)
     }
 
+    /// One node of several values, all as maps if one of them is.
+    mutating func joined(
+        _ values: [ONNXValue], _ operation: String, layer: String, _ attributes: KeyValuePairs<String, Attribute> = [:]
+    ) -> (name: String, isMap: Bool) {
+        let isMap = values.contains { $0.isMap }
+        let names = values.map { isMap ? map($0, layer: layer).name : $0.name }
+        return (node(operation, names, layer: layer, attributes), isMap)
+    }
+
     // MARK: Layers
 
     /// Appends a list of layers.
     /// - Parameter prefix: what stands before the names of their parameters.
-    mutating func append(_ nodes: [LayerNode], _ x: ONNXValue, _ prefix: String) throws -> ONNXValue {
+    package mutating func append(_ nodes: [LayerNode], _ x: ONNXValue, _ prefix: String) throws -> ONNXValue {
         var x = x
         for place in nodes.placed(on: x.shape) {
-            let layer = try exported(place.node)
-            x = try layer.onnx(x, ExportPlace(prefix, place), &self)
+            x = try place.node.layer.onnx(x, ExportPlace(prefix, place), &self)
         }
         return x
     }
 
     /// The graph whose output is `value`, as (N, 48).
-    mutating func finish(_ value: ONNXValue, name: String, words: ExportDescription) -> ProtobufMessage {
+    /// - Parameter words: what it does, takes and gives.
+    package mutating func finish(
+        _ value: ONNXValue, name: String, words: (summary: String, input: String, output: String)
+    ) -> ProtobufMessage {
         let last = vector(value, layer: "output")
         node("Identity", [last.name], output: "output")
         var graph = ProtobufMessage()
