@@ -3,7 +3,7 @@
 # onnxruntime and by PyTorch on 100 frames: their outputs must be dtrain's. Prints a table, with onnxruntime's frames a second at batches of 1 and 64.
 #
 # Usage: Scripts/check-export.sh [--small]        --small: without the full sizes
-# Takes ten minutes on two cores, 4 GB of memory and 5 GB of disk. Installs PyTorch and ONNX (gigabytes) into .python/ first.
+# Takes a quarter of an hour on two cores, 4 GB of memory and 5 GB of disk. Installs PyTorch and ONNX (gigabytes) into .python/ first.
 set -euo pipefail
 # shellcheck source=Scripts/setup.sh
 source "$(dirname -- "${BASH_SOURCE[0]}")/setup.sh"

@@ -88,9 +88,10 @@ INLINE void JOIN(outputTiles, LANES)(const dtrain_winograd *work, const int m, c
         }
 }
 
-// The same: A dy A^T, with zeros past the image's end.
+// The same: A dy A^T, with zeros past the image's end. The next rows of tiles are asked for meanwhile.
 INLINE void JOIN(gradientTiles, LANES)(const dtrain_winograd *work, const int m, const long channel) {
     const int n = m + 2;
+    const long ahead = work->tileRows * m * work->rowStep;
     for (long row = 0; row < work->tileRows; row++)
         for (long column = 0; column < work->tileColumns; column++) {
             const float *dy = work->image + row * m * work->rowStep + column * m * work->step + channel;
@@ -98,6 +99,7 @@ INLINE void JOIN(gradientTiles, LANES)(const dtrain_winograd *work, const int m,
             const long rows = work->rows - row * m, columns = work->columns - column * m;
             FLOAT d[6], lines[24];
             UNROLL for (int j = 0; j < m; j++) {
+                UNROLL for (int i = 0; i < m; i++) __builtin_prefetch(dy + ahead + i * work->rowStep + j * work->step, 0, 2);
                 UNROLL for (int i = 0; i < m; i++)
                     if (i < rows && j < columns) d[i] = *(const FLOAT *)(dy + i * work->rowStep + j * work->step);
                     else d[i] = 0;

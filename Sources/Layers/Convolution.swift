@@ -11,7 +11,7 @@ package struct Convolution: LayerDescription {
     }
 
     package static let kind = "convolution"
-    package static let result = "(h / stride, w / stride, channels)"
+    package static let result = "(h / stride, w / stride, channels), rounded up; `valid`: without the kernel's border"
     package static let example: String? = "convolution: {channels: 12, kernel: 3}"
     /// Of the output.
     package var channels = 0

@@ -2,7 +2,7 @@
 package struct LayerSummary: Sendable, Encodable {
     package struct Member: Sendable, Encodable {
         package let name: String
-        /// What holds where it is not given; nil: it must be given, or is a list of layers.
+        /// What holds where it is not given; nil: nothing does, or nothing that a word says.
         package let standard: String?
         /// All values, where they are few.
         package let choices: [String]
@@ -21,6 +21,7 @@ package struct LayerSummary: Sendable, Encodable {
     /// What may stand in the list `layers: [...]` of a network file, after a map of 16x16x64; nil: nothing there.
     package let example: String?
 
+    /// All members with their defaults, in one line.
     package var membersText: String { members.map(\.text).joined(separator: ", ") }
 
     init(_ type: any LayerDescription.Type) {
@@ -29,6 +30,7 @@ package struct LayerSummary: Sendable, Encodable {
 
     private static func members<Description: LayerDescription>(of type: Description.Type) -> [Member] {
         type.members.map { member in
+            // Channels and units are 0 by themselves, which no layer can have.
             let standard = member.write(Description()).text.flatMap { $0 == "0" ? nil : $0 }
             return Member(name: member.name, standard: standard, choices: member.choices)
         }
@@ -36,5 +38,6 @@ package struct LayerSummary: Sendable, Encodable {
 }
 
 extension LayerCatalog {
+    /// The table of layers.
     package static var summaries: [LayerSummary] { types.map(LayerSummary.init) }
 }

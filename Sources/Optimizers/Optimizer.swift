@@ -6,7 +6,8 @@ package import System
 ///
 /// What it keeps between steps is *named state*: one number a held weight and name. Checkpoints, sharding and resuming go by
 /// the names and know no optimiser. Weight decay and rate multipliers go by a parameter's role; statistics and constants are
-/// left alone. To add one: a class, with its arithmetic, in a file of its own, and a case of `OptimizerKind`.
+/// left alone. To add one: a class, with its arithmetic, in a file of its own, and a case
+/// of `OptimizerKind`. (Adam's is in Kernels, where the question's network updates weights tile by tile.)
 ///
 /// Threads may update disjoint ranges between two calls of `beginStep`.
 package protocol Optimizer: AnyObject, Sendable {
@@ -22,6 +23,8 @@ package protocol Optimizer: AnyObject, Sendable {
     static var form: String { get }
     /// The flags that it alone reads, with a value as an example: for the same table.
     static var flags: [String] { get }
+    /// Whether steps are about a rate each, whatever the gradients' size: which rates are usual depends on it.
+    static var isAdaptive: Bool { get }
     /// The weight decay where none is given.
     static var standardWeightDecay: Double { get }
 
@@ -66,6 +69,7 @@ package protocol Optimizer: AnyObject, Sendable {
 
 extension Optimizer {
     package static var flags: [String] { [] }
+    package static var isAdaptive: Bool { true }
     package static var standardWeightDecay: Double { 0 }
     package static func problem(_ configuration: OptimizerConfiguration) -> String? { nil }
 

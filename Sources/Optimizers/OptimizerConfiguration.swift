@@ -33,7 +33,8 @@ package struct OptimizerConfiguration: Sendable, Codable, Equatable {
     package var rho: Double
     /// RMSProp: the smallest divisor.
     package var floor: Double
-    /// Of parameters of role weight, never of biases and normalisations: decoupled for AdamW, else added to the gradient.
+    /// Of parameters of role weight, never of biases and normalisations: added to the gradient, or decoupled: each
+    /// optimiser says which.
     package var weightDecay: Double
     /// Multiplies the rate of biases.
     package var biasRateMultiplier: Double

@@ -1,5 +1,4 @@
 import CLinux
-import Kernels
 package import Memory
 
 /// RMSProp in the form of DeepPrior's trainer: see `RMSPropUpdate`. Weight decay is added to the gradient (L2).

@@ -1,4 +1,3 @@
-import Kernels
 package import Memory
 
 /// Stochastic gradient descent with momentum, or Nesterov's, in PyTorch's form: see `MomentumUpdate`. Without momentum it has
@@ -24,6 +23,7 @@ package final class SGD: Optimizer, @unchecked Sendable {
 
     package static let form = "PyTorch's, with momentum"
     package static let flags = ["--momentum 0.9", "--nesterov"]
+    package static let isAdaptive = false
     package static let stateMeaning = "momentum; none with `--momentum 0`"
     package static func stateNames(_ configuration: OptimizerConfiguration) -> [String] {
         configuration.momentum == 0 ? [] : ["momentum"]

@@ -43,7 +43,7 @@ struct DescribeCommand: ParsableCommand {
     @Flag(help: "Leave out the predicted step, which takes a second or two to measure.")
     var noPrediction = false
 
-    @Flag(help: "Print instead which layers a network file can have, with their members and an example of each.")
+    @Flag(help: "Print instead which layers networks are made of: members, what they give, an example for a file.")
     var layers = false
 
     @Flag(help: "As JSON.")

@@ -6,7 +6,6 @@ extension CommandLineTests {
     /// The help texts, as they were looked at. `DTRAIN_UPDATE_SNAPSHOTS=1 swift test` writes them anew.
     @Suite struct HelpTests {
         private static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Snapshots")
-        private static let isUpdating = ProcessInfo.processInfo.environment["DTRAIN_UPDATE_SNAPSHOTS"] == "1"
 
         private static func help(_ arguments: [String]) throws -> Subprocess.Outcome {
             try Dtrain.run(arguments + ["--help"], environment: ["COLUMNS": nil, "LINES": nil])
@@ -31,7 +30,7 @@ extension CommandLineTests {
             #expect(outcome.status == 0 && outcome.stderr == "")
             #expect(outcome.stdout.contains(/\nEXAMPLES?\n +(mpirun -np \d+ )?dtrain [a-z-]/), "every help has an example")
             let file = Self.folder.appendingPathComponent("\((["dtrain"] + command).joined(separator: "-")).txt")
-            if Self.isUpdating { try outcome.stdout.write(to: file, atomically: true, encoding: .utf8) }
+            if DocumentedTable.isUpdating { try outcome.stdout.write(to: file, atomically: true, encoding: .utf8) }
             let expected = (try? String(contentsOf: file, encoding: .utf8)) ?? ""
             #expect(
                 outcome.stdout == expected,

@@ -53,7 +53,7 @@ struct GoldenOptimizerTests {
     @Test("each optimiser takes PyTorch's 20 steps")
     func optimizers() throws {
         let golden = try GoldenOptimizers.load()
-        #expect(golden.optimizers.count == 9)
+        #expect(Set(golden.optimizers.map(\.kind)).isSuperset(of: [.sgd, .adamw, .adam]))
         let roles: [ParameterRole] = [.weight, .bias, .normalization]
         let table = ParameterTable(zip(golden.sizes, roles).map { ParameterDeclaration($1.rawValue, [$0], role: $1) })
         let ulp = Double(Float.ulpOfOne)

@@ -46,7 +46,8 @@ struct OptimizerTests {
     func roles(_ settings: OptimizerConfiguration) throws {
         let rig = try OptimizerRig(settings)
         let before = rig.values
-        for gradient in OptimizerRig.gradients(steps: 2) { rig.step(gradient) }
+        // One step: two of a sign each may take each other back.
+        for gradient in OptimizerRig.gradients(steps: 1) { rig.step(gradient) }
         let (after, state) = (rig.values, rig.state)
         for parameter in OptimizerRig.table.parameters {
             for index in parameter.range {

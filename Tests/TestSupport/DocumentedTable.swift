@@ -31,14 +31,27 @@ package struct DocumentedTable {
     /// Whether the document has this table; where tables are written anew, writes it there.
     /// - Throws: when the document cannot be read, or has no such comments.
     package static func holds(_ path: String, _ name: String, _ table: String) throws -> Bool {
-        let file = file(path)
-        let text = try String(contentsOf: file, encoding: .utf8)
-        guard let begin = text.range(of: "<!-- \(name): "), let start = text.range(of: "\n", range: begin.upperBound..<text.endIndex),
-            let stop = text.range(of: "<!-- end of \(name) -->", range: start.upperBound..<text.endIndex)
-        else { throw CocoaError(.fileReadCorruptFile, userInfo: [NSFilePathErrorKey: "\(path): no comments '\(name)'"]) }
-        let place = start.upperBound..<stop.lowerBound
-        guard isUpdating else { return text[place] == table }
-        try text.replacingCharacters(in: place, with: table).write(to: file, atomically: true, encoding: .utf8)
-        return true
+        var isSame = false
+        try edit(path) { text in
+            guard let begin = text.range(of: "<!-- \(name): "), let start = text.range(of: "\n", range: begin.upperBound..<text.endIndex),
+                let stop = text.range(of: "<!-- end of \(name) -->", range: start.upperBound..<text.endIndex)
+            else { throw CocoaError(.fileReadCorruptFile, userInfo: [NSFilePathErrorKey: "\(path): no comments '\(name)'"]) }
+            let place = start.upperBound..<stop.lowerBound
+            isSame = isUpdating || text[place] == table
+            return text.replacingCharacters(in: place, with: table)
+        }
+        return isSame
+    }
+
+    /// Tests run beside each other, and a document may have several tables.
+    private static let lock = NSLock()
+
+    /// Gives a document's text to `change`, and where tables are written anew writes what it returns.
+    package static func edit(_ path: String, _ change: (String) throws -> String) throws {
+        try lock.withLock {
+            let file = file(path)
+            let text = try change(try String(contentsOf: file, encoding: .utf8))
+            if isUpdating { try text.write(to: file, atomically: true, encoding: .utf8) }
+        }
     }
 }

@@ -19,7 +19,7 @@ extension Trainer {
         facts.readsRawDepth = isWindow && configuration.input == .raw
         facts.hasLargeInitialValues = isWindow && configuration.initialValues == .truncatedNormal
         facts.learningRate = configuration.learningRate
-        facts.isAdaptive = configuration.optimizer.kind != .sgd
+        facts.isAdaptive = configuration.optimizer.kind.type.isAdaptive
         facts.hosts = try communicator.allgather(Array(communicator.place.host.utf8)).map { String(decoding: $0, as: UTF8.self) }
         let (batch, ranks) = (configuration.batchSize, communicator.size)
         facts.batch = batch * configuration.model.accumulate

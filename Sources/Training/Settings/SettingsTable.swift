@@ -5,6 +5,10 @@ private let mostSteps = 1_000_000_000_000
 
 // The upper ends of ranges are far beyond any use; below them no count of bytes overflows before it meets the memory check.
 
+/// Optimisers that decay weights without being told: `adamw has 0.01`.
+private let ownDecays = OptimizerKind.allCases.filter { $0.type.standardWeightDecay > 0 }
+    .map { "\($0.rawValue) has \($0.type.standardWeightDecay)" }.joined(separator: ", ")
+
 package enum DataSection: SettingSection {
     package static let title = "DATA"
     package static let settings: [Setting] = [
@@ -145,7 +149,7 @@ package enum TrainingSection: SettingSection {
         .flag("nesterov", \.model.optimizer.nesterov, help: "Of sgd: Nesterov's momentum.").resuming(.fixed),
         .optionalNumber(
             "weight-decay", \.model.weightDecay, hint: "0, or a small positive number such as 5e-4",
-            where: { $0 >= 0 && $0.isFinite }, help: "Of weights, not of biases and normalisations; adamw has 0.01 by itself, the others none."
+            where: { $0 >= 0 && $0.isFinite }, help: "Of weights, not of biases and normalisations; \(ownDecays) by itself, the others none."
         ).resuming(.allowed),
         .number(
             "bias-rate-multiplier", \.model.optimizer.biasRateMultiplier, hint: "1, or 2 for biases that learn twice as fast",
