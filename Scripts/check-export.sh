@@ -43,7 +43,7 @@ check "dense, 64x64" --preset dense --crop-size 64 --batch-size 4
 check "dtrain-hand, 48x48" --preset dtrain-hand --crop-size 48 --batch-size 20
 check "nested.yaml" --network "$root/Scripts/export/nested.yaml" --batch-size 20
 "$dtrain" describe --layers --json | "$python" "$root/Scripts/export/layer_files.py" "$scratch"
-for file in "$scratch"/*.yaml; do check "$(basename -- "$file" .yaml)" --network "$file" --batch-size 20; done
+for file in "$scratch"/*.yaml; do check "layer: $(basename -- "$file" .yaml)" --network "$file" --batch-size 20; done
 for file in "$root"/Docs/examples/*.yaml; do check "$(basename -- "$file")" --network "$file" --batch-size 20; done
 if [[ -z $only_small ]]; then
     check "deepprior" --preset deepprior --batch-size 20

@@ -8,13 +8,19 @@ source "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/common.sh"
 
 usage="usage: Cluster/local/${0##*/} up [N], run COMMAND..., lose NODE, again NODE, or down"
 
-# install_scheduler COMMAND PACKAGE...: installs the packages unless the command is there. Their daemons are not to start by
+# missing COMMANDS: those of them, side by side in one word, that are not on PATH.
+missing() {
+    local command
+    for command in $1; do command -v "$command" >/dev/null || printf "'%s' " "$command"; done
+}
+
+# install_scheduler COMMANDS PACKAGE...: installs the packages unless all the commands are there. Their daemons are not to start by
 # themselves: policy-rc.d says so, as Debian has it.
 install_scheduler() {
-    local command=$1 policy=/usr/sbin/policy-rc.d status=0
+    local commands=$1 policy=/usr/sbin/policy-rc.d status=0
     shift
-    ! command -v "$command" >/dev/null || return 0
-    command -v apt-get >/dev/null || fail "no '$command' on PATH. hint: install what matches these Debian packages: $*"
+    [[ -n $(missing "$commands") ]] || return 0
+    command -v apt-get >/dev/null || fail "no $(missing "$commands")on PATH. hint: install what matches these Debian packages: $*"
     say "installing $*"
     if [[ ! -e $policy ]]; then
         printf '#!/bin/sh\nexit 101\n' >"$policy"
@@ -27,8 +33,8 @@ install_scheduler() {
         rm -f -- "$policy"
         trap - EXIT
     fi
-    ((status == 0)) && command -v "$command" >/dev/null ||
-        fail "$* cannot be installed: $(tail -n 1 "$log"). hint: apt-get install $*"
+    ((status == 0)) && [[ -z $(missing "$commands") ]] ||
+        fail "$* cannot be installed, or have no $(missing "$commands"): $(tail -n 1 "$log"). hint: apt-get install $*"
 }
 
 # on NODE COMMAND...: the command on the node.

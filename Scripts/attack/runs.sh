@@ -49,14 +49,16 @@ run_count=0
 
 # start RANKS ARGUMENT...: dtrain in the background; $launcher is the process started, $log what it prints.
 start() {
-    local ranks=$1
+    local ranks=$1 own=()
     shift
     log=$round/run-$((++run_count)).log
+    # Of two mpiruns that start at the same moment in one directory one may fail ("mkdir ... File exists"): each has its own.
+    [[ -z ${OMPI_MCA_orte_tmpdir_base:-} ]] || own=(env "OMPI_MCA_orte_tmpdir_base=$OMPI_MCA_orte_tmpdir_base/${round##*/}-$run_count")
     printf 'run %d: %d ranks: dtrain %s\n' "$run_count" "$ranks" "$*" >&2
     if ((ranks == 1)); then
         "$dtrain" "$@" >"$log" 2>&1 &
     else
-        mpirun -np "$ranks" --oversubscribe --bind-to none "$dtrain" "$@" >"$log" 2>&1 &
+        "${own[@]}" mpirun -np "$ranks" --oversubscribe --bind-to none "$dtrain" "$@" >"$log" 2>&1 &
     fi
     launcher=$!
 }

@@ -6,7 +6,8 @@ user=dtrain$$
 
 prepare() {
     can_make_nodes gridengine || return 1
-    if ! command -v sge_qmaster >/dev/null && ! apt-get --simulate install gridengine-master >/dev/null 2>&1; then
+    if ! { command -v sge_qmaster && command -v sge_execd && command -v qconf; } >/dev/null &&
+        ! apt-get --simulate install gridengine-master gridengine-exec gridengine-client >/dev/null 2>&1; then
         say "gridengine: skipped, its packages (gridengine-master, -exec, -client) cannot be had here"
         return 1
     fi
@@ -16,7 +17,7 @@ prepare() {
     chmod 755 "$scratch"
     trap finish EXIT
     PATH=$root/Cluster:$build:$PATH
-    "$root/Cluster/local/gridengine" up 2 >&2
+    "$root/Cluster/local/gridengine" up 2 >&2 || fail "gridengine: its cluster does not come up. hint: the message above"
 }
 finish() {
     trap - EXIT

@@ -14,7 +14,7 @@ prepare() {
     chmod 755 "$scratch"
     trap finish EXIT
     PATH=$root/Cluster:$build:$PATH
-    "$root/Cluster/local/slurm" up 2 >&2
+    "$root/Cluster/local/slurm" up 2 >&2 || fail "slurm: its cluster does not come up. hint: the message above"
 }
 finish() {
     trap - EXIT

@@ -117,9 +117,11 @@ static void biasGradient(const dtrain_convolution_gradient *work) {
     }
 }
 
-// All channels, over the positions of `all`.
-static void gradientOfPositions(const dtrain_convolution_gradient *all) {
+void NAMED(dtrain_convolve_gradient_)(const dtrain_convolution_gradient *all) {
     dtrain_convolution_gradient work = *all;
+    if (work.xRow == work.columns * work.xStep && work.dyRow == work.columns * work.dyStep) work.columns *= work.rows, work.rows = 1;
+    if (work.bias) biasGradient(&work);
+    if (work.taps == 0) return;
     const int isPlain = work.taps == 1;
     int left = work.channels;
     while (left > 0) {
@@ -137,24 +139,5 @@ static void gradientOfPositions(const dtrain_convolution_gradient *all) {
         work.dy += taken;
         work.g += taken;
         left -= taken;
-    }
-}
-
-// Positions of a plain product that all blocks go over before the next: in the level-2 cache, and enough to make up for the sums' way
-// to memory and back.
-#define LONGEST_CHUNK 288
-
-void NAMED(dtrain_convolve_gradient_)(const dtrain_convolution_gradient *all) {
-    dtrain_convolution_gradient work = *all;
-    if (work.xRow == work.columns * work.xStep && work.dyRow == work.columns * work.dyStep) work.columns *= work.rows, work.rows = 1;
-    if (work.bias) biasGradient(&work);
-    if (work.taps == 0) return;
-    if (work.taps > 1 || work.rows > 1 || work.columns <= LONGEST_CHUNK) return gradientOfPositions(&work);
-    const long columns = work.columns, count = (columns + LONGEST_CHUNK - 1) / LONGEST_CHUNK, length = columns / count, longer = columns % count;
-    for (long chunk = 0; chunk < count; chunk++) {
-        work.columns = length + (chunk < longer);
-        gradientOfPositions(&work);
-        work.x += work.columns * work.xStep;
-        work.dy += work.columns * work.dyStep;
     }
 }

@@ -1,5 +1,5 @@
 // A block of `taps` rows of the kernel x `run` contiguous factors x `vectors` registers of FLOAT, over all positions. Of plain products,
-// whose positions lie far apart, those of the next chunk are asked for meanwhile: every block asks for its share.
+// whose positions lie far apart, as many behind them are asked for meanwhile, which the next call is for: every block asks for its share.
 INLINE void JOIN(gradientBlock, LANES)(
     const dtrain_convolution_gradient *work, const float *x, float *g, const int taps, const int run, const int vectors,
     const int isPlain)

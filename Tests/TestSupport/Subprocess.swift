@@ -71,9 +71,14 @@ package enum Subprocess {
         options: [String] = [], timeout: Int = 60
     ) throws -> Outcome {
         let launch = ["mpirun", "--oversubscribe", "--bind-to", "none", "--timeout", "\(timeout)", "-np", "\(ranks)"]
-        let asRoot: [String: String?] = ["OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"]
+        // Of two that start at the same moment in one directory one may fail ("mkdir ... File exists"): each has its own.
+        let own = FileManager.default.temporaryDirectory.appendingPathComponent("dtrain-mpi-\(UUID().uuidString.prefix(8))")
+        defer { try? FileManager.default.removeItem(at: own) }
+        let standard: [String: String?] = [
+            "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMPI_MCA_orte_tmpdir_base": own.path,
+        ]
         return try run(
-            launch + options + arguments, environment: asRoot.merging(environment) { $1 }, directory: directory,
+            launch + options + arguments, environment: standard.merging(environment) { $1 }, directory: directory,
             timeout: Double(timeout) + 5)
     }
 
