@@ -106,6 +106,7 @@ let package = Package(
         .target(name: "TestSupport", dependencies: ["Collectives", "System"], path: "Tests/TestSupport", swiftSettings: settings),
         .target(name: "TestOracle", path: "Tests/TestOracle", swiftSettings: settings),
 
+        tests("Benchmarks", ["Layers", "Memory", "Networks", "Optimizers", "Planning", "System", "Telemetry"]),
         tests("System", isOptimized: true),
         tests("Memory", ["System"]),
         tests("Kernels", ["System", "Memory", "TestOracle"], isOptimized: true),

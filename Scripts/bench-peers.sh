@@ -4,7 +4,7 @@
 # Docs/performance.md and Docs/performance.svg from the measured JSON, which stays in runs/bench-peers.
 #
 # With --preset the presets of crops instead, beside PyTorch tuned (Scripts/peers/pytorch_preset.py): training steps, and
-# evaluation passes of 1 and 64 frames; the tables of presets in Docs/performance.md, from runs/bench-presets.
+# evaluation passes of 1 and 64 frames; the tables of presets in Docs/performance.md and Docs/performance-presets.svg, from runs/bench-presets.
 #
 # Usage: Scripts/bench-peers.sh [--threads "2 1"] [--pool 2] [--batch 100] [--rounds 3] [--steps 10] [--warmup 3]
 #        Scripts/bench-peers.sh --preset "deepprior ren dense dtrain-hand" [--threads "2 1"] [--rounds 3] [--steps 10] [--warmup 3] [--forwards 30]

@@ -5,7 +5,7 @@
 #
 # With --preset the presets of crops instead, without links of no limit: every sensible exchange of each, in alternation with one
 # rank and with PyTorch DDP (Scripts/peers/pytorch_ddp.py --preset); no augmentation on either side. Their tables stand in
-# Docs/scaling.md too, from runs/bench-scaling-presets.
+# Docs/scaling.md too, beside Docs/scaling-presets.svg, from runs/bench-scaling-presets.
 #
 # Usage: Scripts/bench-scaling.sh [--quick] [--only GLOB] [--list] [--pool 2] [--batch 100] [--steps 8] [--warmup 8]
 #                                 [--peer-steps 4] [--rounds 3]

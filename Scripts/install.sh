@@ -4,7 +4,7 @@
 #
 # Usage: Scripts/install.sh [PREFIX]              installs PREFIX/bin/dtrain; PREFIX is /usr/local if writable, else ~/.local
 #        Scripts/install.sh --bundle FILE.tar.gz  packs dtrain, its libraries and the job scripts; unpacked anywhere, it needs
-#                                                 Open MPI 4 (openmpi-bin) and glibc 2.35 or newer, nothing else
+#                                                 Open MPI 4 or later (openmpi-bin) and glibc 2.35 or newer, nothing else
 set -euo pipefail
 # shellcheck source=Scripts/setup.sh
 source "$(dirname -- "${BASH_SOURCE[0]}")/setup.sh"

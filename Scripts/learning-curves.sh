@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains presets on the same synthetic hands for so long each, and draws their learning curves into one picture. Nothing else should
+# Trains presets for so long each, on synthetic hands of their own kind, and draws their learning curves into one picture. Nothing else should
 # run meanwhile. All eight take four and a half hours; a call that was broken off goes on where it was, and a curve that is there is
 # kept, so they can be made one by one.
 #
@@ -35,7 +35,7 @@ for curve in "${curves[@]}"; do
         continue
     fi
     run=$root/runs/curves/$name
-    # The same hands for all: more of them, and more different ones, than by default.
+    # More hands, and more different ones, than by default.
     (
         unset DTRAIN_RANKS DTRAIN_STEPS DTRAIN_PLOT
         export DTRAIN_RUN=$run

@@ -33,8 +33,8 @@ cat >&2 <<END
 Next:
   # go on from the newest checkpoint of a run (RUN: its directory, named above; N: more steps than it has)
   Scripts/train.sh --config RUN/config.yaml --run-dir RUN --resume auto --steps N
-  # train on ICVL: DIR holds Training/ and Testing/
-  Scripts/train.sh --data DIR --steps 1000
+  # train on ICVL: DIR holds Training/ and Testing/; its list names frames that do not exist, which are skipped
+  Scripts/train.sh --preset dtrain-hand --data DIR --on-bad-sample skip --steps 2000
   # write a data set of synthetic hands in ICVL's format
   $program synth OUT --frames 2000 --test-frames 200
   # what a network sees in frames (OUT: a data set, a folder or PNG files), in numbers and pictures; its error in mm on a data set

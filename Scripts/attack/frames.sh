@@ -1,12 +1,14 @@
 # shellcheck shell=bash
 # A data set with damaged frames or labels, in ICVL's layout. A run meets the damage, ends with words that name the file,
 # and has lost nothing that was saved; with the data set repaired it goes on to the undisturbed run's bits.
-attacks+=(damaged_frame skipped_frame swapped_frames damaged_labels)
+data_attacks=(damaged_frame skipped_frame swapped_frames damaged_labels)
+attacks+=("${data_attacks[@]}")
 
 frame_settings=(--hidden 16 --batch-size 6 --threads 1 --log-every 1 --validate-every 10 --checkpoint-every 1)
 
-# make_data: a data set and the undisturbed runs on it, on 1 and 2 ranks.
+# make_data: a data set and the undisturbed runs on it, on 1 and 2 ranks; for those of the attacks that need it.
 make_data() {
+    [[ $(printf '%s\n' "${attacks[@]}" "${data_attacks[@]}" | sort | uniq -d) ]] || return 0
     start 1 synth "$references/data" --frames 60 --test-frames 6 --image-size 64x48
     expect_success
     start 1 synth "$references/other-data" --frames 2 --test-frames 1 --image-size 32x24

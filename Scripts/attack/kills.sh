@@ -66,10 +66,11 @@ strike() {
 
 # kill_round VICTIM RANKS...: a whole round.
 kill_round() {
-    local victim=$1 run=$round/run reference options kills struck=0
+    local victim=$1 run=$round/run reference options kills struck=0 ranks few=()
     shift
-    choose "$@"
-    local ranks=$chosen
+    for ranks; do ((ranks > most_ranks)) || few+=("$ranks"); done
+    choose "${few[@]}"
+    ranks=$chosen
     choose 2 5 15 40
     options=(--checkpoint-every "$chosen" --keep-checkpoints 2)
     reference=$references/$ranks

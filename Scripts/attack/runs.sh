@@ -2,8 +2,15 @@
 # What every attack is made of: starting runs, waiting for moments and ends, comparing with the undisturbed run.
 # Sourced by round.sh and by ../attack.sh. A round's directory is $round; $references holds the undisturbed runs.
 
-# A small network, so that rounds are short; the steps cross epochs, and validations come between checkpoints.
-steps=120
+# Steps of an undisturbed run, which cross epochs, with validations between checkpoints; and the most ranks.
+choose_length() {
+    steps=120 most_ranks=3
+    # By attack.sh --short: networks whose checkpoints are large.
+    [[ -z ${DTRAIN_ATTACK_SHORT:-} ]] || steps=24 most_ranks=2
+}
+choose_length
+
+# A small network, so that rounds are short.
 choose_network() {
     settings=(--image-size 16x16 --hidden 16)
     # Another one, by attack.sh --network: crops need frames with more of a hand.
@@ -232,11 +239,11 @@ finish() {
     expect_same_run "$2" "${reference:-$references/$1}"
 }
 
-# make_references: undisturbed runs on 1 to 3 ranks and with every exchange, every step's checkpoint kept. An exchange adds
+# make_references: undisturbed runs on 1 to $most_ranks ranks and with every exchange, every step's checkpoint kept. An exchange adds
 # in an order of its own, so its bits are its own.
 make_references() {
     local ranks exchange
-    for ranks in 1 2 3; do
+    for ((ranks = 1; ranks <= most_ranks; ranks++)); do
         for exchange in '' -sharded -split; do
             [[ $ranks$exchange != 1-* ]] || continue
             train "$ranks" "$references/$ranks$exchange" --checkpoint-every 1 --keep-checkpoints 1000 \

@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
-"""The tables of presets in Docs/performance.md, from what Scripts/bench-peers.sh --preset measured. Those of other processors stay.
+"""The tables of presets in Docs/performance.md, from what Scripts/bench-peers.sh --preset measured, and Docs/performance-presets.svg.
+
+Tables of other processors stay, and the picture shows them too: it is drawn from the page's tables, as others' measurements are elsewhere.
 
 Usage: bench_presets.py MEASUREMENTS DOCS
+       bench_presets.py DOCS                  the picture alone
 MEASUREMENTS holds a directory for each setting, PRESET-threads-T-batch-B, and in it pytorch.ROUND.json and dtrain.ROUND.json;
 and processor.txt, on what all was measured.
 """
@@ -11,9 +14,17 @@ import sys
 from pathlib import Path
 from statistics import median
 
+import matplotlib
+
+matplotlib.use("svg")
+import matplotlib.pyplot as plt
+
 import page
 
 PRESETS = ("deepprior", "ren", "dense", "dtrain-hand")
+# By the number of threads, the largest first.
+COLORS = ("#1e8449", "#58d68d", "#abebc6")
+PICTURE = "![Time of a step in PyTorch over that in dtrain, by preset, threads and processor](performance-presets.svg)"
 
 
 def read(measurements):
@@ -82,20 +93,76 @@ The forward pass of evaluation (`dtrain bench step --forward`; PyTorch in `infer
 {end}"""
 
 
-def main():
-    if len(sys.argv) != 3:
-        raise SystemExit("usage: bench_presets.py MEASUREMENTS DOCS")
-    measurements, docs = Path(sys.argv[1]), Path(sys.argv[2])
+def steps(text):
+    """The page's tables of steps. Of each processor: by preset with its batch and by threads, times as fast and the same of each round."""
+    tables = {}
+    for match in re.finditer(r"<!-- bench-presets, (.+?): begin -->(.*?)<!-- bench-presets, \1: end -->", text, re.DOTALL):
+        rows = re.findall(
+            r"^\| `(.+?)`, (\d+) \| (\d+) \| .*?\| \*\*([\d.]+)\*\* \((.+?)\) \|", match.group(2), re.MULTILINE
+        )
+        if rows:
+            tables[match.group(1)] = {
+                (f"{preset}, {batch}", int(threads)): (float(ratio), [float(each) for each in rounds.split(", ")])
+                for preset, batch, threads, ratio, rounds in rows
+            }
+    if not tables:
+        raise SystemExit("no table of steps in performance.md; hint: run Scripts/bench-peers.sh --preset")
+    return tables
+
+
+def draw(tables, path):
+    page.style("performance-presets")
+    threads = sorted({count for table in tables.values() for _, count in table}, reverse=True)
+    width = 0.8 / len(threads)
+    figure, all_axes = plt.subplots(len(tables), 1, figsize=(8, 0.6 + 2.6 * len(tables)), squeeze=False)
+    for axes, (processor, table) in zip(all_axes[:, 0], tables.items()):
+        presets = list(dict.fromkeys(preset for preset, _ in table))
+        for (preset, count), (ratio, rounds) in table.items():
+            number = threads.index(count)
+            x = presets.index(preset) + (number - (len(threads) - 1) / 2) * width
+            axes.bar(
+                x, ratio, width, color=COLORS[number % len(COLORS)],
+                yerr=[[max(0, ratio - min(rounds))], [max(0, max(rounds) - ratio)]],
+                error_kw=dict(ecolor="#444444", capsize=3, linewidth=1),
+            )
+            axes.annotate(
+                f"{ratio:.2f}", (x, max(rounds)), xytext=(0, 3), textcoords="offset points", ha="center", va="bottom", fontsize=9
+            )
+        axes.axhline(1, color="black", linewidth=0.9, linestyle=":")
+        axes.set_xticks(range(len(presets)), presets)
+        axes.set_ylim(0, 1.15 * max(max(rounds) for _, rounds in table.values()))
+        axes.set_ylabel("times as fast")
+        axes.set_title(processor, fontsize=11, loc="left")
+    for number, count in enumerate(threads):
+        all_axes[0, 0].bar(0, 0, color=COLORS[number % len(COLORS)], label=f"{count} thread{'s' * (count != 1)}")
+    all_axes[0, 0].legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2, ncols=len(threads), frameon=False, fontsize=9)
+    figure.supxlabel("PyTorch's time of a step / dtrain's, by preset and batch (whiskers: over the rounds); dotted: as fast", fontsize=9)
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None, "Creator": "Scripts/plots/bench_presets.py"})
+
+
+def write(measurements, docs):
     settings = read(measurements)
     processor = (measurements / "processor.txt").read_text(encoding="utf-8").strip()
     page.replace(
         docs / "performance.md",
         *markers(processor),
         section(settings, processor),
-        "## Presets of crops\n",
+        f"## Presets of crops\n\n{PICTURE}\n",
         "<!-- bench-presets, .*: end -->",
     )
     print(docs / "performance.md")
+
+
+def main():
+    if len(sys.argv) not in (2, 3):
+        raise SystemExit("usage: bench_presets.py [MEASUREMENTS] DOCS")
+    docs = Path(sys.argv[-1])
+    if len(sys.argv) == 3:
+        write(Path(sys.argv[1]), docs)
+    picture = docs / "performance-presets.svg"
+    draw(steps((docs / "performance.md").read_text(encoding="utf-8")), picture)
+    print(picture)
 
 
 if __name__ == "__main__":

@@ -188,26 +188,38 @@ each run of `split`; a throughput is relative to the run before it). All nodes a
 {END}"""
 
 
-def draw(places, path):
-    page.style("scaling")
-    present = [program for program in PROGRAMS if any(place.cell(program) for place in places)]
-    width = 0.84 / len(present)
-    figure, axes = plt.subplots(figsize=(max(7, 1.5 + 1.35 * len(places)), 4.8))
-    for number, program in enumerate(present):
-        for spot, place in enumerate(places):
-            if cell := place.cell(program):
-                x = spot + (number - (len(present) - 1) / 2) * width
-                axes.bar(x, cell.relative, width, color=PROGRAMS[program][1])
+def bars(axes, titles, shares, programs):
+    """A group of bars a place. shares: throughput by the place's title and program, 1: one rank with all cores."""
+    width = 0.84 / len(programs)
+    for number, program in enumerate(programs):
+        for spot, title in enumerate(titles):
+            if (share := shares.get((title, program))) is not None:
+                x = spot + (number - (len(programs) - 1) / 2) * width
+                axes.bar(x, share, width, color=PROGRAMS[program][1])
                 axes.annotate(
-                    f"{cell.relative:.2f}", (x, cell.relative), xytext=(0, 2), textcoords="offset points",
+                    f"{share:.2f}", (x, share), xytext=(0, 2), textcoords="offset points",
                     ha="center", va="bottom", fontsize=7, rotation=90,
                 )
-        axes.bar(0, 0, color=PROGRAMS[program][1], label=PROGRAMS[program][0].replace("`", ""))
     axes.axhline(1, color="black", linewidth=0.9, linestyle=":")
-    axes.set_xticks(range(len(places)), [place.title.replace(", ", "\n").replace(" ranks in", " ranks\nin") for place in places])
-    axes.set_ylabel("throughput; 1: one rank with all cores")
-    axes.set_ylim(0, 1.15 * max(1, max(cell.relative for place in places for cell in place.cells)))
+    axes.set_xticks(range(len(titles)), [title.replace(", ", "\n").replace(" ranks in", " ranks\nin") for title in titles])
+    axes.set_ylim(0, 1.15 * max(1, max(shares.values())))
+
+
+def legend(figure, axes, programs):
+    """The programs' colours below the axes."""
+    for program in programs:
+        axes.bar(0, 0, color=PROGRAMS[program][1], label=PROGRAMS[program][0].replace("`", ""))
     figure.legend(loc="lower center", ncols=3, frameon=False, fontsize=9)
+
+
+def draw(places, path):
+    page.style("scaling")
+    shares = {(place.title, cell.program): cell.relative for place in places for cell in place.cells}
+    present = [program for program in PROGRAMS if any(place.cell(program) for place in places)]
+    figure, axes = plt.subplots(figsize=(max(7, 1.5 + 1.35 * len(places)), 4.8))
+    bars(axes, [place.title for place in places], shares, present)
+    axes.set_ylabel("throughput; 1: one rank with all cores")
+    legend(figure, axes, present)
     figure.tight_layout(rect=(0, 0.1, 1, 1))
     figure.savefig(path, metadata={"Date": None, "Creator": "Scripts/plots/scaling.py"})
 

@@ -27,14 +27,14 @@ package struct KernelBenchmark {
             + "thread\(threads == 1 ? "" : "s"); \(Processors.modelName), OpenBLAS \(BLAS.kernelName)"
     }
 
-    private func report(_ name: String, _ rows: [BenchmarkRow]) -> BenchmarkReport {
+    private func report(_ name: String, _ rows: [BenchmarkRow], notes: [String] = []) -> BenchmarkReport {
         BenchmarkReport(
             title: title(name),
             facts: [
                 ("benchmark", .text(name)), ("processor", .text(Processors.modelName)),
                 ("blas_kernel", .text(BLAS.kernelName)), ("threads", .integer(threads)), ("batch", .integer(batch)),
                 ("repeats", .integer(repeats)),
-            ], rows: rows, notes: [])
+            ], rows: rows, notes: notes)
     }
 
     /// The BLAS at its best and in the three shapes of the large layer.
@@ -52,14 +52,18 @@ package struct KernelBenchmark {
                 + bench.blasRows(repeats: repeats))
     }
 
-    /// Each kernel of the step.
+    /// Each kernel of the step; then what updates the weights where all gradients are held at once (see `UpdateBenchmark`).
     /// - Throws: `ArenaError`, `ThreadError`.
     package func kernels() throws -> BenchmarkReport {
         let bench = try Operands(self, rows: Self.rows)
-        return report(
-            "kernels",
+        let table = network.table
+        let rows =
             bench.blasRows(repeats: repeats) + bench.tiledRows(repeats: repeats) + [bench.adamRow(repeats: repeats)]
-                + bench.convolutionRows(repeats: repeats))
+            + bench.convolutionRows(repeats: repeats)
+        let updates = try UpdateBenchmark(
+            table: table, repeats: repeats, reference: HardwareReference(team: bench.team), team: bench.team
+        ).rows()
+        return report("kernels", rows + updates, notes: [UpdateBenchmark.note(table)])
     }
 }
 

@@ -38,6 +38,8 @@ package struct BenchmarkRow: Sendable {
     /// Work done in that time, in the unit: floating-point operations, bytes, or frames.
     package let work: Double
     package let unit: Unit
+    /// Operations a second of the BLAS in the same run, which set the work's floor; nil: nothing is held against it.
+    package let blasRate: Double?
 
     package enum Unit: String, Sendable {
         case gflops = "GFLOP/s"
@@ -46,12 +48,23 @@ package struct BenchmarkRow: Sendable {
         case none = ""
     }
 
-    package init(name: String, seconds: Double, work: Double, unit: Unit) {
-        (self.name, self.seconds, self.work, self.unit) = (name, seconds, work, unit)
+    package init(name: String, seconds: Double, work: Double, unit: Unit, blasRate: Double? = nil) {
+        self.name = name
+        self.seconds = seconds
+        self.work = work
+        self.unit = unit
+        self.blasRate = blasRate
     }
 
     /// Work a second, in the unit; 0 where it took no time.
     package var rate: Double { seconds > 0 ? work / seconds / (unit == .frames ? 1 : 1e9) : 0 }
+
+    /// The time, in units of the floor: of what the operations take at the rate of the BLAS. Nil where that is not known, and of
+    /// work without multiply-adds.
+    package var shareOfFloor: Double? {
+        guard let blasRate, unit == .gflops, work > 0 else { return nil }
+        return seconds * blasRate / work
+    }
 }
 
 /// What a benchmark found: for people a table, for programs JSON.
@@ -69,25 +82,37 @@ package struct BenchmarkReport: Sendable {
 
     /// One line of JSON: the facts, and the rows under `parts`.
     package var json: String {
-        let parts: [(String, MetricValue)] = rows.map { row in
-            (row.name, .object([("seconds", .number(row.seconds)), ("rate", .number(row.rate)), ("unit", .text(row.unit.rawValue))]))
+        let parts = rows.map { row -> (String, MetricValue) in
+            var fields: [(String, MetricValue)] = [
+                ("seconds", .number(row.seconds)), ("rate", .number(row.rate)), ("unit", .text(row.unit.rawValue)),
+            ]
+            if let share = row.shareOfFloor { fields.append(("share_of_floor", .number(share))) }
+            return (row.name, .object(fields))
         }
         return MetricValue.object(facts + [("parts", .object(parts))]).json
     }
 
     /// - Parameter total: seconds that shares are of; nil: no column of shares.
     package func table(total: Double?) -> [String] {
-        var lines = [title]
-        let width = rows.map(\.name.count).max() ?? 0
-        for row in rows {
-            var line =
-                "  " + row.name + String(repeating: " ", count: width - row.name.count)
-                + format("  %9.2f ms", row.seconds * 1000)
-            if row.unit != .none { line += format("  %9.1f ", row.rate) + row.unit.rawValue }
+        let hasFloors = rows.contains { $0.blasRate != nil }
+        let nameWidth = rows.map(\.name.count).max() ?? 0
+        // The last column needs no padding.
+        let unitWidth = total != nil || hasFloors ? rows.map(\.unit.rawValue.count).max() ?? 0 : 0
+        let lines = rows.map { row -> String in
+            var line = "  " + Self.padded(row.name, to: nameWidth) + format("  %9.2f ms", row.seconds * 1000)
+            if row.unit != .none {
+                let rate = row.work > 0 ? format("%9.1f ", row.rate) : "        - "
+                line += "  " + rate + Self.padded(row.unit.rawValue, to: unitWidth)
+            }
             if let total, row.unit != .frames { line += format("  %5.1f%%", row.seconds / total * 100) }
-            lines.append(line)
+            if hasFloors { line += row.shareOfFloor.map { format("  %7.2f x floor", $0) } ?? "        -" }
+            return line
         }
-        return lines + notes
+        return [title] + lines + notes
+    }
+
+    private static func padded(_ text: String, to width: Int) -> String {
+        text + String(repeating: " ", count: max(0, width - text.count))
     }
 }
 

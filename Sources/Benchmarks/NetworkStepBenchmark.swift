@@ -56,7 +56,8 @@ package struct NetworkStepBenchmark {
         let ready = Stopwatch.now - started
         let memory = Machine.peakMemory
         let reference = try HardwareReference(team: team)
-        var updates = 0.0
+        // Seconds of all steps together.
+        var (norms, updates) = (0.0, 0.0)
 
         func step() throws {
             if isForward {
@@ -72,36 +73,42 @@ package struct NetworkStepBenchmark {
             let start = Stopwatch.now
             let norm = try exchange.gradientNorm()
             precondition(norm.isFinite, "the gradient is not finite")
+            let middle = Stopwatch.now
             updater.beginStep()
             try exchange.update(scale: 1)
             net.finishStep()
-            updates += Stopwatch.now - start
+            norms += middle - start
+            updates += Stopwatch.now - middle
         }
         for _ in 0..<Self.warmUp { try step() }
         net.resetTimes()
-        updates = 0
+        (norms, updates) = (0, 0)
         let steps = try MeasuredSteps(repeats: repeats, reference: reference, consecutive: isForward) { _ in try step() }
         return report(
-            steps.measurement, times: net.pass.times, kinds: network.leafKinds, updates: updates, rate: steps.rate,
-            faults: steps.faults, ready: ready, memory: memory)
+            steps.measurement, times: net.pass.times, kinds: network.leafKinds, norms: norms, updates: updates,
+            traffic: UpdateTraffic(net.table, optimizer), rate: steps.rate, faults: steps.faults, ready: ready, memory: memory)
     }
 
     private func report(
-        _ measurement: Measurement, times: LayerTimes, kinds: [(kind: String, operations: Double)], updates: Double,
-        rate: Double, faults: Double, ready: Double, memory: Int
+        _ measurement: Measurement, times: LayerTimes, kinds: [(kind: String, operations: Double)], norms: Double, updates: Double,
+        traffic: UpdateTraffic, rate: Double, faults: Double, ready: Double, memory: Int
     ) -> BenchmarkReport {
         let operations = isForward ? kinds.reduce(0) { $0 + $1.operations } * Double(batch) : network.operations(samples: batch)
         let floor = operations / rate
-        var rows: [String: (seconds: Double, work: Double)] = [:]
+        var layers: [String: (seconds: Double, work: Double)] = [:]
         for (number, leaf) in kinds.enumerated() {
             let work = leaf.operations * Double(batch)
-            rows["\(leaf.kind): forward", default: (0, 0)].seconds += times.forward[number] / Double(repeats)
-            rows["\(leaf.kind): forward", default: (0, 0)].work += work
+            layers["\(leaf.kind): forward", default: (0, 0)].seconds += times.forward[number] / Double(repeats)
+            layers["\(leaf.kind): forward", default: (0, 0)].work += work
             if isForward { continue }
-            rows["\(leaf.kind): backward", default: (0, 0)].seconds += times.backward[number] / Double(repeats)
-            rows["\(leaf.kind): backward", default: (0, 0)].work += 2 * work
+            layers["\(leaf.kind): backward", default: (0, 0)].seconds += times.backward[number] / Double(repeats)
+            layers["\(leaf.kind): backward", default: (0, 0)].work += 2 * work
         }
-        if !isForward { rows["norm, update"] = (updates / Double(repeats), 0) }
+        var rows = layers.map { BenchmarkRow(name: $0.key, seconds: $0.value.seconds, work: $0.value.work, unit: .gflops, blasRate: rate) }
+        if !isForward {
+            rows.append(BenchmarkRow(name: "gradient norm", seconds: norms / Double(repeats), work: traffic.norm, unit: .gigabytes))
+            rows.append(BenchmarkRow(name: "weight update", seconds: updates / Double(repeats), work: traffic.update, unit: .gigabytes))
+        }
         let processor = Processors.modelName
         return BenchmarkReport(
             title: "\(isForward ? "evaluation" : "step"): \(name), batch \(batch), \(threads) thread\(threads == 1 ? "" : "s"), "
@@ -117,9 +124,7 @@ package struct NetworkStepBenchmark {
                 ("blas_gflops", .number(rate * 1e-9)), ("minor_faults_per_step", .number(faults)),
                 ("peak_memory_mb", .number(Double(memory) / 1_048_576)), ("ready_s", .number(ready)),
             ],
-            rows: rows.sorted { $0.value.seconds > $1.value.seconds }.map {
-                BenchmarkRow(name: $0.key, seconds: $0.value.seconds, work: $0.value.work, unit: .gflops)
-            },
+            rows: rows.sorted { $0.seconds > $1.seconds },
             notes: [
                 "\(isForward ? "pass" : "step"): median " + format("%.1f ms", measurement.median * 1000)
                     + format(", p90 %.1f ms", measurement.p90 * 1000) + " of \(repeats), "

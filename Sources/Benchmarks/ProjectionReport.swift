@@ -1,18 +1,18 @@
 import Exchange
 import Kernels
-import Planning
+package import Planning
 import System
-import Telemetry
+package import Telemetry
 
 /// The table of a projection.
-enum ProjectionReport {
+package enum ProjectionReport {
     private static let gigabits = [1.0, 10, 25, 100]
     private static let ranks = (3...10).map { 1 << $0 }
 
     /// - Parameters:
     ///   - operations: floating-point operations of a step.
     ///   - more: facts of this kind of network. note: a line before the clusters.
-    static func make(
+    package static func make(
         _ projection: some ClusterProjection, preset: String, operations: Double, facts more: [(String, MetricValue)],
         note: String? = nil
     ) -> BenchmarkReport {
@@ -24,6 +24,12 @@ enum ProjectionReport {
                 notes.append(describe(row, alone: projection.alone))
                 clusters.append(("\(ranks)x\(Int(gigabits))", json(row)))
             }
+        }
+        let most = ranks[ranks.count - 1]
+        if projection.batch < most {
+            notes.append(
+                "more ranks than the \(projection.batch) samples of the global batch are left out: each needs one; "
+                    + "hint: --batch-size \(most) for up to \(most) ranks")
         }
         let threads = projection.threads
         return BenchmarkReport(

@@ -47,10 +47,10 @@ package final class HardwareReference {
     ) -> Double {
         let block = 1 << 16
         let start = Stopwatch.now
-        team.forEach(count / block) { item, _ in
+        team.forEach((count + block - 1) / block) { item, _ in
             let (source, target) = (x + item * block, y + item * block)
-            for index in 0..<block { target[index] += source[index] }
+            for index in 0..<min(block, count - item * block) { target[index] += source[index] }
         }
-        return Double(count / block * block) * 12 / (Stopwatch.now - start)
+        return Double(count) * 12 / (Stopwatch.now - start)
     }
 }

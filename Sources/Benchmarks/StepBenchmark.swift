@@ -82,7 +82,7 @@ package struct StepBenchmark {
             ("convolution backward", .convolutionBackward, taps / Double(network.pool * network.pool)),
         ]
         let rows = parts.map { name, part, work in
-            BenchmarkRow(name: name, seconds: times[part] / Double(repeats), work: work, unit: .gflops)
+            BenchmarkRow(name: name, seconds: times[part] / Double(repeats), work: work, unit: .gflops, blasRate: rate)
         }
         let processor = Processors.modelName
         return BenchmarkReport(

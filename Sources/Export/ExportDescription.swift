@@ -34,7 +34,11 @@ struct ExportDescription {
                 "\(shapeWords): the crop of a hand. With (u0 px, v0 px, d0 mm) the hand's centre, half = \(cube / 2) mm, halfU = half * "
                 + "\(camera.focalU) / d0 and halfV = half * \(camera.focalV) / d0, the pixel in column i and row j takes the depth d of the frame "
                 + "pixel nearest to u = u0 + ((2 i + 1) / \(shape.width) - 1) halfU, v = v0 + ((2 j + 1) / \(shape.height) - 1) halfV, as "
-                + "(d - d0) / half cut off at -1 and 1; no measurement (0) and what lies outside the frame are 1. The figures are "
+                + "(d - d0) / half cut off at -1 and 1; no measurement (0) and what lies outside the frame are 1. "
+                + (model.pipeline.crop?.resampling == .bilinear
+                    ? "Where that is not 1, it is the mean of those of the four pixels around that are not 1 either, weighted as in bilinear "
+                        + "interpolation. " : "")
+                + "The figures are "
                 + "those of frames of \(frame.width)x\(frame.height) px; focal lengths and centres scale with other sizes."
             output =
                 "(N, 48), float32: (cu, cv, cd) of joint 0, of joint 1, ... in half cubes. u = u0 + cu halfU (px), v = v0 + cv halfV (px), "

@@ -1,7 +1,7 @@
 /// The layers there are: a new one is its file and its row here.
 package enum LayerCatalog {
     package static let types: [any LayerDescription.Type] = [
-        Convolution.self, BatchNormalization.self, Activation.self, MaxPooling.self, AveragePooling.self, Upsampling.self,
+        Convolution.self, DepthwiseConvolution.self, BatchNormalization.self, Activation.self, MaxPooling.self, AveragePooling.self, Upsampling.self,
         Dropout.self, FullyConnected.self, Residual.self, Branches.self, Intermediate.self, Region.self, Channels.self, PoseBasis.self,
         SoftArgmax.self, JointGraph.self, WindowStem.self,
     ]

@@ -4,9 +4,22 @@ package struct RunMetrics {
     package struct Validation: Equatable {
         package let step: Int
         package let values: [String: Double]
+        /// The part of the data, and what the crops' centres are; nil where the line does not say.
+        package var split: String?
+        package var centre: String?
         package var frames: Int? { values["frames"].flatMap { Int(exactly: $0.rounded()) } }
         package var jointError: Double? { values["joint_error_mm"] }
         package var loss: Double? { values["loss"] }
+
+        /// ` (validation split, centre com)`, or nothing: what an error is worth depends on both. The test split is in `name`.
+        package var words: String {
+            let part = split.flatMap { $0 == "test" ? nil : "\($0) split" }
+            let words = [part, centre.flatMap { $0 == "none" ? nil : "centre \($0)" }].compactMap { $0 }
+            return words.isEmpty ? "" : " (\(words.joined(separator: ", ")))"
+        }
+
+        /// `held-out`, or `test` where the best is chosen by the test frames.
+        package var name: String { split == "test" ? "test" : "held-out" }
     }
 
     /// A checkpoint's line: milliseconds that the step waited for it.
@@ -74,19 +87,24 @@ package struct RunMetrics {
             Dictionary(
                 uniqueKeysWithValues: fields.compactMap { $0.key.hasPrefix(prefix) ? (String($0.key.dropFirst(prefix.count)), $0.value) : nil })
         }
+        func text(_ name: String) -> String? { scanner.texts.first { scanner.names[$0.path] == name }?.value }
+        func result(_ name: String, step: Int, _ values: [String: Double]) -> Validation {
+            Validation(step: step, values: values, split: text("\(name).split"), centre: text("\(name).centre"))
+        }
         let validation = members("validation.")
-        if !validation.isEmpty { validations.append(Validation(step: Int(step), values: validation)) }
+        if !validation.isEmpty { validations.append(result("validation", step: Int(step), validation)) }
         let test = members("test.")
-        if !test.isEmpty { self.test = Validation(step: test["weights_of_step"].flatMap { Int(exactly: $0) } ?? Int(step), values: test) }
+        if !test.isEmpty {
+            self.test = result("test", step: test["weights_of_step"].flatMap { Int(exactly: $0) } ?? Int(step), test)
+        }
         if let pause = fields["checkpoint.pause_ms"] {
-            let writing = scanner.texts.first { scanner.names[$0.path] == "checkpoint.writing" }?.value
-            pauses.append(Pause(step: Int(step), milliseconds: pause, writing: writing ?? ""))
+            pauses.append(Pause(step: Int(step), milliseconds: pause, writing: text("checkpoint.writing") ?? ""))
         }
         let mean = members("mean_label_baseline.")
         if !mean.isEmpty { baseline = mean }
         let predictions = members("predicted.")
         if !predictions.isEmpty { predicted = predictions }
-        if let kind = scanner.texts.first(where: { scanner.names[$0.path] == "exchange" })?.value { exchange = kind }
+        if let kind = text("exchange") { exchange = kind }
     }
 
     private mutating func addStep(_ step: Double) {

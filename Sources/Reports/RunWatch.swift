@@ -121,7 +121,7 @@ package struct RunWatch {
 
     private func plain(_ follower: RunFollower) -> String {
         let error = follower.metrics.validations.last.flatMap { last in
-            last.jointError.map { format("held-out joint error %.2f mm", $0) + " (step \(last.step))" }
+            last.jointError.map { "\(last.name) joint error " + format("%.2f mm", $0) + " (step \(last.step))" }
         }
         let parts = (follower.figures.parts + (error.map { [$0] } ?? [])).map { LiveView.clean($0, isPlain: false) }
         return (followers.count > 1 ? "\(follower.name): " : "") + parts.joined(separator: "  ")

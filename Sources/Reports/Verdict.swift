@@ -22,7 +22,7 @@ package enum Verdict {
             let error = metrics.last("joint_error_mm").map { ", where a joint is \(millimetres($0)) off on average" } ?? ""
             return "No held-out frame was looked at yet; the training loss is \(figure(metrics.last("loss"))) at step \(metrics.lastStep)\(error)."
         }
-        let base = "On \(last.frames.map { "\($0) " } ?? "")held-out frames, a joint is \(millimetres(error)) off on average"
+        let base = "On \(last.frames.map { "\($0) " } ?? "")\(last.name) frames\(last.words), a joint is \(millimetres(error)) off on average"
         guard let mean = metrics.baseline["joint_error_mm"], mean > 0 else { return base + " at step \(last.step)." }
         let share = format("%.0f%%", error / mean * 100) + " of what always answering the mean label gives (\(millimetres(mean)))"
         switch error / mean {

@@ -221,7 +221,7 @@ struct BenchGemm: ParsableCommand {
 struct BenchKernels: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "kernels",
-        abstract: "Each kernel by itself: products, Adam, convolution; of presets of crops each shape of convolution.",
+        abstract: "Each kernel by itself: products, Adam, convolution; of presets of crops each shape of convolution; each optimiser's update.",
         discussion: """
             EXAMPLE
               dtrain bench kernels --preset shallow
@@ -235,7 +235,7 @@ struct BenchKernels: ParsableCommand {
         try measured {
             if let architecture = network.preset.architecture {
                 return options.show(
-                    try ConvolutionBenchmark(
+                    try NetworkKernelBenchmark(
                         network: architecture.description(), name: network.preset.rawValue, batch: network.samples,
                         threads: options.resolvedThreads, repeats: options.repeats
                     ).run())

@@ -13,7 +13,7 @@ struct Dtrain: ParsableCommand {
 
             EXAMPLES
               dtrain --steps 200
-              mpirun -np 4 dtrain --data /data/icvl --run-dir runs/first
+              mpirun -np 4 dtrain --data /data/icvl --on-bad-sample skip
               dtrain train --help
             """,
         version: Version.text,

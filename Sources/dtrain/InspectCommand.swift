@@ -17,7 +17,7 @@ struct InspectCommand: ParsableCommand {
     @Argument(help: "A checkpoint: the directory step-... that holds state.json.")
     var checkpoint: String
 
-    @Flag(help: "Adam's moments too.")
+    @Flag(help: "The optimizer's state too.")
     var optimizer = false
 
     func run() throws {

@@ -9,7 +9,9 @@ import Training
 /// What this rank was started with, for the comparison with the others'.
 enum RankSettings {
     /// Variables that change what a rank computes, or how fast.
-    private static let variables = ["OPENBLAS_CORETYPE", "DTRAIN_SHARED_MEMORY", "DTRAIN_RANKS_PER_NODE", "DTRAIN_PACKING", "GLIBC_TUNABLES"]
+    private static let variables = [
+        "OPENBLAS_CORETYPE", "DTRAIN_SHARED_MEMORY", "DTRAIN_RANKS_PER_NODE", "DTRAIN_PACKING", "DTRAIN_KERNELS", "GLIBC_TUNABLES",
+    ]
 
     static func check(_ configuration: RunConfiguration) -> SettingsCheck {
         let environment = ProcessInfo.processInfo.environment

@@ -13,7 +13,7 @@ struct TrainCommand: ParsableCommand {
 
             EXAMPLES
               dtrain --preset shallow --steps 300
-              mpirun -np 4 dtrain --data /data/icvl --run-dir runs/icvl --resume auto
+              mpirun -np 4 dtrain --data icvl --on-bad-sample skip --run-dir runs/icvl
               dtrain --config runs/icvl/config.yaml --seed 2 --run-dir runs/second
 
             EXIT CODES

@@ -110,6 +110,25 @@ extension BadInput {
         BadInput(
             name: "no file of a network", arguments: ["describe", "--network", "/nowhere.yaml"],
             words: ["/nowhere.yaml: No such file or directory"], status: 64),
+        // What can be known without the data is told before they are looked for.
+        BadInput(
+            name: "no such layer, nor the data", arguments: ["--network", "@/net.yaml", "--data", "/nowhere", "--run-dir", "@/run"],
+            words: ["@/net.yaml:3: ", "'convolutoin'"], status: 64, ranks: true,
+            prepare: { _ = try $0.write("input: {height: 32, width: 32}\nlayers:\n  - convolutoin: 8\n  - dense: 48\n", to: "net.yaml") }),
+        BadInput(
+            name: "layers that do not meet, nor the data", arguments: ["--network", "@/net.yaml", "--data", "/nowhere", "--run-dir", "@/run"],
+            words: ["@/net.yaml:4: ", "windows of 16x16 do not fit a map of 8x8x4"], status: 64,
+            prepare: {
+                _ = try $0.write(
+                    "input: {height: 16, width: 16}\nlayers:\n  - convolution: {channels: 4, stride: 2}\n  - max-pooling: 16\n  - dense: 48\n",
+                    to: "net.yaml")
+            }),
+        BadInput(
+            name: "an update that cannot be fused", arguments: ["--preset", "dtrain-hand", "--update", "fused", "--data", "/nowhere"],
+            words: ["--update fused: ", "--update stored"], status: 64),
+        BadInput(
+            name: "a warm-up without an end", arguments: ["--schedule", "constant:warmup=500", "--steps", "20", "--data", "/nowhere"],
+            words: ["a warm-up of 500 steps does not end in a run of 20"], status: 64),
         BadInput(name: "a misspelt name", arguments: ["--step", "3"], words: ["did you mean '--steps'"], status: 64),
         BadInput(name: "a name of nothing", arguments: ["--zz", "3"], words: ["'--zz'; hint: dtrain train --help"], status: 64),
         BadInput(

@@ -9,6 +9,8 @@ final class HeldStream {
     let inner: FileHandle
     /// What the test reads.
     let outer: FileHandle
+    /// For what `mpirun` keeps while it runs.
+    private let folder = try! TestFolder()
 
     private init(inner: Int32, outer: Int32) {
         self.inner = FileHandle(fileDescriptor: inner, closeOnDealloc: true)
@@ -56,7 +58,7 @@ final class HeldStream {
         process.environment = ProcessInfo.processInfo.environment.merging([
             "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
             "TERM": kind, "LC_ALL": "C.UTF-8",
-        ]) { $1 }
+        ]) { $1 }.merging(Subprocess.launcherEnvironment(in: folder.path)) { $1 }
         process.standardInput = FileHandle.nullDevice
         process.standardOutput = inner
         process.standardError = standardError

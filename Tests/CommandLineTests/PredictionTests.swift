@@ -168,15 +168,130 @@ extension CommandLineTests {
             return folder("big/\(names[0])")
         }
 
-        /// A mirrored picture of a hand has the mirrored joints.
+        private static let camera = "48.284,48.284,32,24"
+
+        private func write(_ depth: [UInt16], _ size: PNG.Size, to path: String) throws {
+            try depth.withUnsafeBufferPointer { try PNG.write(grey16: $0, size: size, to: path) }
+        }
+
+        /// The mirrored picture of a hand, told to be one, has the mirrored joints. Its camera is mirrored too, so that the network is
+        /// shown the very same crop.
         @Test func mirroringIsUndoneInTheJoints() throws {
             let (checkpoint, data) = try prepare("deepprior")
-            let plain = try Dtrain.run(["predict", checkpoint, data, "--json"])
-            let mirrored = try Dtrain.run(["predict", checkpoint, data, "--json", "--mirror"])
-            let centres = try [plain, mirrored].map { try $0.lines.map { try #require(try object($0)["centre"] as? [Double]) } }
-            // The same hand is found, but for the cells that the picture is sampled in.
-            for (one, other) in zip(centres[0], centres[1]) {
-                #expect(abs(one[0] - other[0]) < 1.5 && abs(one[1] - other[1]) < 1.5 && abs(one[2] - other[2]) < 8, "\(one) \(other)")
+            let plain = try Dtrain.run(["predict", checkpoint, data, "--camera", Self.camera, "--json"])
+            try FileManager.default.createDirectory(atPath: folder("mirrored"), withIntermediateDirectories: true)
+            for (index, line) in plain.lines.enumerated() {
+                let image = try DepthImage(contentsOf: try #require(try object(line)["frame"] as? String))
+                let depth = (0..<64 * 48).map { (pixel: Int) -> UInt16 in
+                    let (row, column) = (pixel / 64, pixel % 64)
+                    return image.depth[row * 64 + 63 - column]
+                }
+                try write(depth, PNG.Size(width: 64, height: 48), to: folder("mirrored/\(100 + index).png"))
+            }
+            let mirrored = try Dtrain.run(
+                ["predict", checkpoint, folder("mirrored"), "--camera", "48.284,48.284,31,24", "--mirror", "--json"])
+            try #require(plain.status == 0 && plain.lines.count == 12 && mirrored.status == 0 && mirrored.lines.count == 12, "\(mirrored)")
+            var farthest = 0.0
+            for (one, other) in zip(plain.lines, mirrored.lines) {
+                func places(_ key: String) throws -> [([Double], [Double])] {
+                    let values = try [one, other].map { line in try #require(try object(line)[key] as? [[Double]], "\(line)") }
+                    return Array(zip(values[0], values[1]))
+                }
+                let centres = try [one, other].map { line in try #require(try object(line)["centre"] as? [Double], "\(line)") }
+                let joints = try places("joints_uvd")
+                #expect(joints.count == 16)
+                for (there, here) in joints + [(centres[0], centres[1])] {
+                    let apart = [63 - there[0] - here[0], there[1] - here[1], there[2] - here[2]]
+                    #expect(apart.allSatisfy { abs($0) < 1e-3 }, "\(there) \(here)")
+                    farthest = max(farthest, abs(there[0] - 31.5))
+                }
+                for (there, here) in try places("joints_xyz_mm") {
+                    let apart = [there[0] + here[0], there[1] - here[1], there[2] - here[2]]
+                    #expect(apart.allSatisfy { abs($0) < 0.01 }, "\(there) \(here)")
+                }
+            }
+            #expect(farthest > 2, "hands in the middle are where their mirrored pictures are")
+        }
+
+        /// The test frames changed, with labels and centres moved by (-left, -top): a data set and its file of centres.
+        private func variant(
+            _ name: String, of data: String, left: Int = 0, top: Int = 0, size: PNG.Size = PNG.Size(width: 64, height: 48),
+            depth: (DepthImage) -> [UInt16]
+        ) throws -> (data: String, centres: String) {
+            try FileManager.default.copyItem(atPath: data, toPath: folder(name))
+            let offsets = [Double(left), Double(top), 0]
+            var (labels, centres) = ("", "")
+            for line in try String(contentsOfFile: "\(data)/Testing/test_seq_1.txt", encoding: .utf8).split(separator: "\n") {
+                let fields = line.split(separator: " ")
+                let path = folder("\(name)/Testing/Depth/\(fields[0])")
+                try write(depth(try DepthImage(contentsOf: path)), size, to: path)
+                let joints = fields.dropFirst().compactMap { Double($0) }
+                let moved = joints.indices.map { joints[$0] - offsets[$0 % 3] }
+                labels += ([String(fields[0])] + moved.map { "\($0)" }).joined(separator: " ") + "\n"
+                // The joints' mean in eighths, which Float holds wherever the frame begins.
+                let means = (0..<3).map { axis -> Double in stride(from: axis, to: 48, by: 3).reduce(0.0) { $0 + joints[$1] } / 16 }
+                let centre = means.map { ($0 * 8).rounded() / 8 }
+                centres += "\(centre[0] - offsets[0]) \(centre[1] - offsets[1]) \(centre[2])\n"
+            }
+            _ = try folder.write(labels, to: "\(name)/Testing/test_seq_1.txt")
+            return (folder(name), try folder.write(centres, to: "\(name).txt"))
+        }
+
+        /// Joints and error of a data set by the crops about given centres.
+        private func joints(
+            _ checkpoint: String, _ set: (data: String, centres: String), camera: String
+        ) throws -> (values: [[Double]], error: Double) {
+            let outcome = try evaluate([
+                checkpoint, "--data", set.data, "--centre", set.centres, "--camera", camera, "--intrinsics", camera, "--out", "joints", "--json",
+            ])
+            try #require(outcome.status == 0, "\(outcome)")
+            let lines = try String(contentsOfFile: folder("joints"), encoding: .utf8).split(separator: "\n")
+            let values = lines.map { $0.split(separator: " ").compactMap { Double($0) } }
+            try #require(values.count == 12 && values.allSatisfy { $0.count == 48 })
+            return (values, try #require(number(try object(outcome.stdout)["joint_error_mm"])))
+        }
+
+        /// What lies beyond the frame's border is as what was not measured, on each of its sides: a crop that leaves the frame shows the
+        /// part of the hand that is in it, in its place.
+        @Test func aHandCutByTheBorderIsPredictedByThePartThatIsSeen() throws {
+            let (checkpoint, data) = try prepare("deepprior")
+            let whole = try joints(checkpoint, try variant("whole", of: data) { $0.depth }, camera: Self.camera)
+            // The middle of all hands.
+            let middle = (0..<2).map { axis -> Int in
+                let values = whole.values.flatMap { joints -> [Double] in stride(from: axis, to: 48, by: 3).map { joints[$0] } }
+                return Int(values.reduce(0, +) / Double(values.count))
+            }
+            try #require((8...56).contains(middle[0]) && (8...40).contains(middle[1]), "\(middle)")
+            for (name, columns, rows) in [("start", 0..<middle[0], 0..<middle[1]), ("end", middle[0]..<64, middle[1]..<48)] {
+                let (left, top) = (columns.lowerBound, rows.lowerBound)
+                let blanked = try variant("\(name)-blanked", of: data) { image in
+                    (0..<64 * 48).map { columns.contains($0 % 64) && rows.contains($0 / 64) ? image.depth[$0] : 0 }
+                }
+                let size = PNG.Size(width: columns.count, height: rows.count)
+                let cut = try variant("\(name)-cut", of: data, left: left, top: top, size: size) { image in
+                    rows.flatMap { row in columns.map { image.depth[row * 64 + $0] } }
+                }
+                let expected = try joints(checkpoint, blanked, camera: Self.camera)
+                let found = try joints(checkpoint, cut, camera: "48.284,48.284,\(32 - left),\(24 - top)")
+                var (farthest, effect) = (0.0, 0.0)
+                for frame in 0..<12 {
+                    for index in 0..<48 {
+                        let offset = [Double(left), Double(top), 0][index % 3]
+                        farthest = max(farthest, abs(found.values[frame][index] + offset - expected.values[frame][index]))
+                        effect = max(effect, abs(expected.values[frame][index] - whole.values[frame][index]))
+                    }
+                }
+                #expect(farthest < 1e-3 && abs(found.error - expected.error) < 1e-3, "\(name): \(farthest), \(found.error), \(expected.error)")
+                #expect(effect > 0.01, "\(name): the part that is cut off makes no difference")
+                // Where the centre is searched too: joints, or a line that says why not.
+                let predicted = try Dtrain.run(
+                    ["predict", checkpoint, cut.data, "--camera", "48.284,48.284,\(32 - left),\(24 - top)", "--json"])
+                #expect(predicted.lines.count == 12 && (predicted.status == 0 || predicted.status == 1), "\(predicted)")
+                for line in predicted.lines {
+                    let answer = try object(line)
+                    let problem = answer["error"] as? String
+                    #expect((answer["joints_uvd"] as? [[Double]])?.count == 16 || problem?.contains("no hand in the frame") == true, "\(line)")
+                }
             }
         }
 

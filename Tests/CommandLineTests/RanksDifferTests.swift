@@ -78,6 +78,20 @@ extension CommandLineTests {
             #expect(outcome.status == 0, "\(outcome)")
         }
 
+        /// One path, and a copy of another day on a node's own disk.
+        @Test func anotherNetworkOfOneNameIsRefused() throws {
+            for (name, channels) in [("a", 4), ("b", 8)] {
+                try FileManager.default.createDirectory(atPath: folder(name), withIntermediateDirectories: true)
+                _ = try folder.write(
+                    "input: {height: 16, width: 16}\nlayers:\n  - convolution: {channels: \(channels), stride: 2}\n  - dense: 48\n",
+                    to: "\(name)/net.yaml")
+            }
+            let outcome = try run(["a", "b"].map { (["-C", folder($0)], Dtrain.path, ["--network", "net.yaml"]) })
+            #expect(outcome.status == 64, "\(outcome)")
+            let lines = complaints(outcome)
+            #expect(lines.count == 1 && lines[0].hasPrefix("dtrain: --network differs between ranks: net.yaml (xxh64:"), "\(outcome)")
+        }
+
         @Test func anotherBuildIsRefused() throws {
             try FileManager.default.copyItem(atPath: Dtrain.path, toPath: folder("other"))
             let file = try #require(FileHandle(forWritingAtPath: folder("other")))

@@ -13,7 +13,9 @@ extension CommandLineTests {
             let outcome = try Dtrain.train(["--steps", "6", "--validate-every", "2", "--report"], into: folder("run"))
             #expect(outcome.lines.last == "report: \(folder("run"))/report.html")
             let first = try page("run/report.html")
-            #expect(first.contains("On 20 held-out frames, a joint is ") && first.contains("step 6 of 6") && first.contains("ended: done"))
+            #expect(
+                first.contains("On 20 held-out frames (validation split), a joint is ") && first.contains("step 6 of 6")
+                    && first.contains("ended: done"))
             #expect(first.contains("step-00000006"))
             let later = try Dtrain.run(["report", folder("run"), "--output", folder("other.html")])
             #expect(later.status == 0 && later.stderr == "" && later.stdout.hasPrefix("\(folder("other.html")): "))

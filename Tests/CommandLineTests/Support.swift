@@ -42,6 +42,13 @@ enum Dtrain {
     /// Whether several ranks can be started.
     static let canRunRanks = Subprocess.hasMPI
     static let noRanks: Comment = "mpirun is not installed"
+
+    /// Whether this processor runs the kernels of x86-64-v4, by what its own system says.
+    static let hasAVX512: Bool = {
+        let lines = ((try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? "").split(separator: "\n")
+        let flags = Set(lines.first { $0.hasPrefix("flags") }?.split(separator: " ").map(String.init) ?? [])
+        return flags.isSuperset(of: ["avx512f", "avx512vl", "avx512dq", "avx512bw"])
+    }()
 }
 
 /// A folder that goes with the test that made it.

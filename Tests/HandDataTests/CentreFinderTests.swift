@@ -179,6 +179,34 @@ struct CentreOfMassTests {
         #expect(outside == [71, 0, 0])
     }
 
+    /// As `--centre FILE` reads them.
+    @Test(
+        "no joint of a real test frame leaves the cube about its refined centre, and there is one for each frame",
+        .enabled(if: Shared.isPresent && RealFrames.haveCentres, RealFrames.noCentres))
+    func refinedCentres() throws {
+        let labels = try RealLabels.read()
+        let table = try CentreTable(contentsOf: RealFrames.path("icvl_centres/icvl_center_test.txt"), count: labels.count)
+        #expect(table.count == 1596)
+        var (outside, distances) = ([0, 0, 0], 0.0)
+        for (index, label) in labels.enumerated() {
+            let place = Camera.icvl().millimetres(u: table[index].x, v: table[index].y, d: table[index].z)
+            let reach = (0..<16).map { (joint: Int) -> Double in
+                let (u, v, d) = (Double(label[3 * joint]), Double(label[3 * joint + 1]), Double(label[3 * joint + 2]))
+                return apart(Camera.icvl().millimetres(u: u, v: v, d: d), place)
+            }.max()!
+            for (index, limit) in [95.0, 110, 125].enumerated() where reach > limit { outside[index] += 1 }
+            distances += length(place - meanPlace(label, .icvl()))
+        }
+        // What is known of the learned centres in common use: nearer to the joints' mean than the centre of mass.
+        #expect(outside == [16, 6, 0])
+        #expect(abs(distances / Double(labels.count) - 13.3) < 0.1)
+
+        let training = try String(contentsOfFile: Shared.icvl("icvl_train_list.txt"), encoding: .utf8).split(whereSeparator: \.isNewline)
+        let path = RealFrames.path("icvl_centres/icvl_center_train.txt")
+        #expect(try CentreTable(contentsOf: path, count: training.count).count == 22_068)
+        #expect(throws: DataError.self) { try CentreTable(contentsOf: path, count: labels.count) }
+    }
+
     @Test("hands rendered at the real joints stay within the cube", .enabled(if: Shared.isPresent, Shared.skipped))
     func renderedPoses() throws {
         let source = try PoseSource(SyntheticHands(seed: 3), labelFile: Shared.icvl("test_seq_2.txt"))

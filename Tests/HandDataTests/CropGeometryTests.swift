@@ -117,6 +117,43 @@ struct CropGeometryTests {
         #expect(ties < 100)
     }
 
+    @Test("bilinear resampling is the mean of the surface around, and mixes none with background", arguments: [0, 0.4, -2.1])
+    func bilinear(rotation: Double) {
+        let geometry = CropGeometry(
+            centre: SIMD3(151.3, 118.9, 400), cube: 250, size: 61, camera: .icvl(), rotation: rotation)
+        // A slope within the cube, with columns without a measurement and rows behind the cube.
+        func isSurface(_ u: Int, _ v: Int) -> Bool { (0..<320).contains(u) && (0..<240).contains(v) && u % 9 != 0 && v % 11 != 0 }
+        let frame = (0..<(320 * 240)).map { index -> UInt16 in
+            let (u, v) = (index % 320, index / 320)
+            guard u % 9 != 0 else { return 0 }
+            guard v % 11 != 0 else { return 32001 }
+            return UInt16((400 + Double(u - 150) / 2 - Double(v - 120) / 4).rounded())
+        }
+        let input = sampled(geometry, frame, width: 320, height: 240, resampling: .bilinear)
+        let nearest = sampled(geometry, frame, width: 320, height: 240)
+        var mixed = 0
+        for row in 0..<61 {
+            for column in 0..<61 {
+                let place = geometry.imagePoint(column: Double(column), row: Double(row))
+                let fraction = place - place.rounded(.down)
+                if min(abs(fraction.x - 0.5), abs(fraction.y - 0.5)) < 1e-3 { continue }
+                let value = Double(input[row * 61 + column])
+                #expect((value == 1) == (nearest[row * 61 + column] == 1), "the silhouette is that of the nearest")
+                guard value < 1 else { continue }
+                let (left, top) = (Int(place.x.rounded(.down)), Int(place.y.rounded(.down)))
+                var (sum, weights) = (0.0, 0.0)
+                for (u, v) in [(left, top), (left + 1, top), (left, top + 1), (left + 1, top + 1)] where isSurface(u, v) {
+                    let weight = (1 - abs(place.x - Double(u))) * (1 - abs(place.y - Double(v)))
+                    sum += weight * (Double(frame[v * 320 + u]) - 400) / 125
+                    weights += weight
+                }
+                #expect(abs(value - sum / weights) < 1e-6)
+                if abs(value - Double(nearest[row * 61 + column])) > 1e-6 { mixed += 1 }
+            }
+        }
+        #expect(mixed > 100, "between pixels it is another value than the nearest one's")
+    }
+
     @Test("one marked pixel appears where its crop coordinates say")
     func markedPixel() {
         for (u, v) in [(160, 120), (131, 99), (201, 140)] {

@@ -9,11 +9,13 @@ func apart(_ a: SIMD3<Double>, _ b: SIMD3<Double>) -> Double {
 }
 
 /// A crop of `frame`.
-func sampled(_ geometry: CropGeometry, _ frame: [UInt16], width: Int, height: Int) -> [Float] {
+func sampled(
+    _ geometry: CropGeometry, _ frame: [UInt16], width: Int, height: Int, resampling: Resampling = .nearest
+) -> [Float] {
     var input = [Float](repeating: .nan, count: geometry.size * geometry.size)
     frame.withUnsafeBufferPointer { frame in
         input.withUnsafeMutableBufferPointer {
-            geometry.sample(DepthFrame(frame, width: width, height: height), into: $0)
+            geometry.sample(DepthFrame(frame, width: width, height: height), resampling: resampling, into: $0)
         }
     }
     return input
@@ -83,6 +85,8 @@ func readLabel(_ source: any FrameSource, _ index: Int) -> [Float] {
 enum RealFrames {
     static let isPresent = Shared.folder.map { FileManager.default.fileExists(atPath: "\($0)/frames/hadjust_USER1") } ?? false
     static let skipped: Comment = "the real depth frames are not there: set DTRAIN_SHARED to the folder that holds frames"
+    static let haveCentres = Shared.folder.map { FileManager.default.fileExists(atPath: "\($0)/frames/icvl_centres") } ?? false
+    static let noCentres: Comment = "the refined centres are not there: set DTRAIN_SHARED to the folder that holds frames/icvl_centres"
 
     static func path(_ name: String) -> String { "\(Shared.folder!)/frames/\(name)" }
 

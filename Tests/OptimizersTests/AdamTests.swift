@@ -203,3 +203,14 @@ struct AdamTests {
         }
     }
 }
+
+extension Adam: TestedOptimizer {
+    static func oracle(_ weight: inout Double, _ state: inout [Double], _ step: OracleStep) {
+        let settings = step.settings
+        let gradient = step.gradient + step.decay * weight
+        state[0] = settings.beta1 * state[0] + (1 - settings.beta1) * gradient
+        state[1] = settings.beta2 * state[1] + (1 - settings.beta2) * gradient * gradient
+        let correction = (1 - step.power(of: settings.beta2)).squareRoot() / (1 - step.power(of: settings.beta1))
+        weight -= step.rate * correction * state[0] / (state[1].squareRoot() + settings.epsilon)
+    }
+}

@@ -7,6 +7,45 @@ import TestOracle
 
 @Suite("Every optimiser")
 struct OptimizerTests {
+    /// Each of 20 steps rounds a weight by half an ulp, and is itself right to a few ulps of the largest weight; so is a state.
+    @Test("takes the steps of its formula in Double, with the rate and the decay of each role", arguments: allSettings)
+    func definition(_ settings: OptimizerConfiguration) throws {
+        guard let type = settings.kind.type as? any TestedOptimizer.Type else {
+            Issue.record("no formula of \(settings.kind.rawValue) here; hint: make its class a TestedOptimizer in a file of its tests")
+            return
+        }
+        let rig = try OptimizerRig(settings)
+        let parameters = OptimizerRig.table.parameters.filter(\.role.isTrained)
+        var weights = rig.values.doubles
+        var states = [[Double]](repeating: [Double](repeating: 0, count: settings.stateNames.count), count: OptimizerRig.count)
+        for (step, gradient) in OptimizerRig.gradients(steps: 20).enumerated() {
+            let rate = step < 10 ? 0.01 : 0.003
+            rig.step(gradient, rate: rate)
+            for parameter in parameters {
+                let multiplier =
+                    switch parameter.role {
+                    case .bias: settings.biasRateMultiplier
+                    case .normalization: settings.normalizationRateMultiplier
+                    default: 1.0
+                    }
+                let decay = parameter.role == .weight ? settings.weightDecay : 0
+                for index in parameter.range {
+                    let taken = OracleStep(
+                        number: step + 1, gradient: Double(gradient[index]), rate: rate * multiplier, decay: decay, settings: settings)
+                    type.oracle(&weights[index], &states[index], taken)
+                }
+            }
+        }
+        let (found, places) = (rig.values, parameters.flatMap(\.range))
+        let (actual, expected) = (places.map { found[$0] }, places.map { weights[$0] })
+        let ulp = Double(Float.ulpOfOne)
+        #expect(mismatch(actual, expected, tolerance: expected.map { 40 * ulp * max(1, abs($0)) }) == nil)
+        for (number, name) in settings.stateNames.enumerated() {
+            let (actual, expected) = (places.map { rig.optimizer.state(number)[$0] }, places.map { states[$0][number] })
+            #expect(mismatch(actual, expected, tolerance: 40 * ulp * expected.magnitudes.max()!) == nil, "\(name)")
+        }
+    }
+
     @Test("gives the same bits however the arena is cut, in any order", arguments: allSettings, [1, 7, 16, 50])
     func pieces(_ settings: OptimizerConfiguration, size: Int) throws {
         let (whole, cut) = (try OptimizerRig(settings), try OptimizerRig(settings))

@@ -61,3 +61,11 @@ struct RMSPropTests {
         #expect(rig.optimizer.fusedUpdate(of: OptimizerRig.table["fc.weight"]) == nil)
     }
 }
+
+extension RMSProp: TestedOptimizer {
+    static func oracle(_ weight: inout Double, _ state: inout [Double], _ step: OracleStep) {
+        let gradient = step.gradient + step.decay * weight
+        state[0] += (gradient * gradient - state[0]) * (1 - step.settings.rho)
+        weight -= step.rate * gradient / max(state[0].squareRoot(), step.settings.floor)
+    }
+}

@@ -52,3 +52,16 @@ struct SGDTests {
         #expect(OptimizerConfiguration(kind: .adam, momentum: 0, nesterov: true).problem == nil)
     }
 }
+
+extension SGD: TestedOptimizer {
+    static func oracle(_ weight: inout Double, _ state: inout [Double], _ step: OracleStep) {
+        let momentum = step.settings.momentum
+        let gradient = step.gradient + step.decay * weight
+        guard momentum > 0 else {
+            weight -= step.rate * gradient
+            return
+        }
+        state[0] = momentum * state[0] + gradient
+        weight -= step.rate * (step.settings.nesterov ? gradient + momentum * state[0] : state[0])
+    }
+}

@@ -74,6 +74,21 @@ struct ReportTests {
         #expect(try !Report.html([try run("untested", metrics: lines[..<2].joined(separator: "\n") + "\n")]).contains("test joint error"))
     }
 
+    /// An error with true centres, or on the frames that chose the weights, must not pass for another.
+    @Test func splitAndCentreStandBesideErrors() throws {
+        func lines(split: String, centre: String) -> String {
+            let result = #"{"split":"\#(split)","centre":"\#(centre)","frames":20,"loss":5,"joint_error_mm":30}"#
+            return [step(100, loss: "1"), #"{"step":100,"validation":\#(result)}"#, ""].joined(separator: "\n")
+        }
+        let truth = try run("truth", metrics: lines(split: "validation", centre: "labels (uses the truth)"))
+        let page = try Report.html([truth])
+        #expect(page.contains("<span>held-out joint error, last (validation split, centre labels (uses the truth))</span>"))
+        #expect(page.contains("On 20 held-out frames (validation split, centre labels (uses the truth)), a joint is 30.00 mm off"))
+        let chosen = try Report.html([try run("chosen", metrics: lines(split: "test", centre: "com"))])
+        #expect(chosen.contains("<span>test joint error, last (centre com)</span>") && chosen.contains("On 20 test frames (centre com), a joint"))
+        #expect(!chosen.contains("held-out joint error"))
+    }
+
     /// 300,000 lines: the issue's bound is 5 s and 3 MB.
     @Test func aLongRunGivesASmallPageSoon() throws {
         var text = ""

@@ -37,6 +37,7 @@ package enum Subprocess {
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         process.arguments = arguments
         process.environment = ProcessInfo.processInfo.environment
+            .merging(launcherEnvironment(in: folder.path)) { $1 }
             .merging(environment.compactMapValues { $0 }) { $1 }
             .filter { !environment.keys.contains($0.key) || environment[$0.key]! != nil }
         if let directory { process.currentDirectoryURL = URL(fileURLWithPath: directory) }
@@ -71,15 +72,16 @@ package enum Subprocess {
         options: [String] = [], timeout: Int = 60
     ) throws -> Outcome {
         let launch = ["mpirun", "--oversubscribe", "--bind-to", "none", "--timeout", "\(timeout)", "-np", "\(ranks)"]
-        // Of two that start at the same moment in one directory one may fail ("mkdir ... File exists"): each has its own.
-        let own = FileManager.default.temporaryDirectory.appendingPathComponent("dtrain-mpi-\(UUID().uuidString.prefix(8))")
-        defer { try? FileManager.default.removeItem(at: own) }
-        let standard: [String: String?] = [
-            "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMPI_MCA_orte_tmpdir_base": own.path,
-        ]
+        let standard: [String: String?] = ["OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"]
         return try run(
             launch + options + arguments, environment: standard.merging(environment) { $1 }, directory: directory,
             timeout: Double(timeout) + 5)
+    }
+
+    /// What every `mpirun` of a test needs: of two that start at the same moment in one directory one may fail ("mkdir ... File
+    /// exists"), so each has a directory of its own.
+    package static func launcherEnvironment(in folder: String) -> [String: String] {
+        ["OMPI_MCA_orte_tmpdir_base": "\(folder)/mpi"]
     }
 
     /// Whether `mpirun` is installed.

@@ -13,18 +13,36 @@ package struct DepthFrame {
     }
 }
 
+/// How a crop's pixels are made of the frame's.
+package enum Resampling: String, Sendable, Codable, CaseIterable {
+    /// The depth of the nearest pixel.
+    case nearest
+    /// Of the four pixels around, those that are surface within the cube, weighted by their nearness. Where the nearest one is
+    /// background the crop has background, so hand and background are never mixed and the silhouette is that of `nearest`.
+    case bilinear
+}
+
 extension CropGeometry {
     /// The input of a pixel without surface: the cube's far plane.
     package static let background: Float = 1
 
-    /// Writes the crop of `frame`: each crop pixel takes the depth d of the frame pixel nearest to its centre, as
-    /// (d - d0) / half clamped to [-1, 1].
+    /// Writes the crop of `frame`: each crop pixel takes the depth d of the frame pixel nearest to its centre, or of the pixels
+    /// around it, as (d - d0) / half clamped to [-1, 1].
     ///
     /// No measurement (0), what lies behind the cube (so every background value) and what lies beyond the frame is +1. What lies in
     /// front of the cube is -1, the front plane, as in DeepPrior's code: a finger that reaches out of a cube put a little too far
     /// away stays a surface there, where +1 would punch a hole with a sharp edge into the hand.
     /// - Parameter input: (size, size), overwritten.
-    package func sample(_ frame: DepthFrame, into input: UnsafeMutableBufferPointer<Float>) {
+    package func sample(
+        _ frame: DepthFrame, resampling: Resampling = .nearest, into input: UnsafeMutableBufferPointer<Float>
+    ) {
+        switch resampling {
+        case .nearest: sampleNearest(frame, into: input)
+        case .bilinear: sampleBilinear(frame, into: input)
+        }
+    }
+
+    private func sampleNearest(_ frame: DepthFrame, into input: UnsafeMutableBufferPointer<Float>) {
         precondition(input.count == size * size, "the crop's pixels")
         guard let source = frame.depth.baseAddress, let target = input.baseAddress else { return }
         // The frame's place of crop pixel (column, row) is affine in both. Float is fine: 1e-4 px in a frame of 1000.
@@ -50,6 +68,40 @@ extension CropGeometry {
                     value = depth == 0 ? Self.background : max(min(offset, 1), -1)
                 }
                 output[column] = value
+            }
+        }
+    }
+
+    private func sampleBilinear(_ frame: DepthFrame, into input: UnsafeMutableBufferPointer<Float>) {
+        precondition(input.count == size * size, "the crop's pixels")
+        let inverse = 1 / half
+        /// Of a frame pixel; nil: background.
+        func surface(_ column: Int, _ row: Int) -> Double? {
+            guard column >= 0, row >= 0, column < frame.width, row < frame.height else { return nil }
+            let depth = frame.depth[row * frame.width + column]
+            let offset = (Double(depth) - centre.z) * inverse
+            return depth == 0 || offset >= 1 ? nil : max(offset, -1)
+        }
+        for row in 0..<size {
+            for column in 0..<size {
+                let place = imagePoint(column: Double(column), row: Double(row))
+                let corner = SIMD2(place.x.rounded(.down), place.y.rounded(.down))
+                let share = place - corner
+                let (left, top) = (Int(corner.x), Int(corner.y))
+                let nearest = surface(left + (share.x < 0.5 ? 0 : 1), top + (share.y < 0.5 ? 0 : 1))
+                guard nearest != nil else {
+                    input[row * size + column] = Self.background
+                    continue
+                }
+                var (sum, weights) = (0.0, 0.0)
+                for corner in 0..<4 {
+                    let (right, down) = (corner & 1, corner >> 1)
+                    guard let value = surface(left + right, top + down) else { continue }
+                    let weight = (right == 0 ? 1 - share.x : share.x) * (down == 0 ? 1 - share.y : share.y)
+                    sum += weight * value
+                    weights += weight
+                }
+                input[row * size + column] = Float(sum / weights)
             }
         }
     }

@@ -14,6 +14,7 @@ package struct HandCrop: Sendable {
     package var cube = 250.0
     /// Pixels along a side of the network's input.
     package var size: Int
+    package var resampling = Resampling.nearest
     package var centre = CentreFinder.com
     /// What labels are written in.
     package var labelUnits = LabelUnits.crop
@@ -157,7 +158,7 @@ package struct SamplePipeline: Sendable {
             let geometry = CropGeometry(
                 centre: variation.moved(centre, camera), cube: crop.cube, size: crop.size, camera: camera,
                 rotation: variation.rotation, scale: variation.scale)
-            geometry.sample(frame, into: input)
+            geometry.sample(frame, resampling: crop.resampling, into: input)
             variation.apply(to: input, geometry: geometry)
             if let label, crop.labelUnits == .crop { geometry.crop(UnsafeBufferPointer(label), into: label) }
             return geometry

@@ -11,10 +11,18 @@ package enum InstructionSet: Sendable, CaseIterable {
     case v4
 
     /// The best set of this processor, unless `DTRAIN_KERNELS` names `v3`.
-    package static let best: InstructionSet = {
-        if let name = getenv("DTRAIN_KERNELS"), String(cString: name) == "v3" { return .v3 }
-        return v4.isAvailable ? .v4 : .v3
-    }()
+    package static let best: InstructionSet = wanted != "v3" && v4.isAvailable ? .v4 : .v3
+
+    private static let wanted = getenv("DTRAIN_KERNELS").map { String(cString: $0) }
+
+    /// What is to be told of a `DTRAIN_KERNELS` that has no effect; nil: nothing.
+    package static var warning: String? {
+        switch wanted {
+        case nil, "", "v3": nil
+        case "v4": v4.isAvailable ? nil : "DTRAIN_KERNELS is v4, which this processor does not run; hint: leave it out"
+        default: "DTRAIN_KERNELS is '\(wanted ?? "")', which is no set of kernels; hint: v3, v4, or leave it out"
+        }
+    }
 
     /// Whether this processor runs it.
     package var isAvailable: Bool { self == .v3 || dtrain_has_set_4() != 0 }

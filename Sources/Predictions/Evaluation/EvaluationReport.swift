@@ -33,7 +33,9 @@ struct EvaluationReport {
         let chosen = predicted.indices
         let (own, intrinsics) = (score, data.intrinsics)
         curves = Result { () throws(DataError) in
-            var curves = [SuccessCurve(name: "dtrain: \(Self.lastPart(request.checkpoint))", own.errors)]
+            // What a curve is worth depends on the centre, most of all where it is the true one.
+            let centre = data.pipeline.crop == nil ? "" : ", centre \(Self.lastPart(data.centreName))"
+            var curves = [SuccessCurve(name: "dtrain: \(Self.lastPart(request.checkpoint))\(centre)", own.errors)]
             for file in others {
                 let outcome = try Scorer.score(file, against: Truth([labels]), format: nil, intrinsics: intrinsics)
                 curves.append(SuccessCurve(name: Self.stem(file.path), outcome.score.errors.selecting(chosen)))

@@ -22,12 +22,15 @@ struct ComparisonPage {
     private var verdict: [String] {
         let scored = runs.compactMap { run in best(run).map { (run, $0) } }.sorted { $0.1.error < $1.1.error }
         guard let first = scored.first else { return ["None of the runs was validated yet.", "The curves of the training batches are below."] }
-        var sentences = ["\(first.0.name) has the lowest held-out joint error, \(format("%.2f", first.1.error)) mm at step \(first.1.step)"]
+        var sentences = ["\(first.0.name) has the lowest validation error, \(format("%.2f", first.1.error)) mm at step \(first.1.step)"]
         if scored.count > 1 { sentences[0] += ", before \(scored[1].0.name) with \(format("%.2f", scored[1].1.error)) mm" }
         sentences[0] += "."
         let frames = Set(scored.compactMap { $0.0.metrics.validations.last?.frames })
         let speeds = runs.compactMap { run in run.metrics.column("samples_per_second").flatMap(StepTimes.median).map { (run.name, $0) } }
-        if frames.count > 1 {
+        let conditions = Set(scored.compactMap { $0.0.metrics.validations.last.map { "\($0.name)\($0.words)" } })
+        if conditions.count > 1 {
+            sentences.append("They were validated on different splits, or with different centres, so their errors are not comparable.")
+        } else if frames.count > 1 {
             sentences.append("They were validated on different numbers of frames, so their errors are not quite comparable.")
         } else if let fastest = speeds.max(by: { $0.1 < $1.1 }) {
             sentences.append("\(fastest.0) is the fastest, with \(figure(fastest.1)) samples a second.")
@@ -37,12 +40,16 @@ struct ComparisonPage {
 
     private var results: String {
         table(
-            ["run", "state", "steps", "held-out error, best", "last", "within 40 mm", "training loss", "ms a step", "samples/s", "seconds"],
+            [
+                "run", "state", "steps", "validated on", "joint error, best", "last", "within 40 mm", "training loss", "ms a step", "samples/s",
+                "seconds",
+            ],
             runs.enumerated().map { index, run in
                 let last = run.metrics.validations.last
                 return [
                     "<i class=\"k c\(index % 8)\"></i>\(escape(run.name))", run.isHeld ? "running" : escape(run.ending ?? "–"),
                     "\(run.metrics.lastStep)\(run.totalSteps.map { " of \($0)" } ?? "")",
+                    last.map { escape("\($0.name)\($0.words)") } ?? "–",
                     best(run).map { "\(figure($0.error)) mm (step \($0.step))" } ?? "–", figure(last?.jointError),
                     percent(last?.values["success_40mm"]), figure(run.metrics.last("loss")), figure(StepTimes(run.metrics)?.total),
                     figure(run.metrics.column("samples_per_second").flatMap(StepTimes.median)), figure(run.metrics.seconds.last),
@@ -69,8 +76,8 @@ struct ComparisonPage {
         }
         let seconds = "seconds of training steps"
         return [
-            Chart(title: "Held-out joint error, mm", abscissa: "step", curves: validated("joint_error_mm", 1, inSeconds: false)),
-            Chart(title: "Held-out joint error, mm", abscissa: seconds, curves: validated("joint_error_mm", 1, inSeconds: true)),
+            Chart(title: "Validation joint error, mm", abscissa: "step", curves: validated("joint_error_mm", 1, inSeconds: false)),
+            Chart(title: "Validation joint error, mm", abscissa: seconds, curves: validated("joint_error_mm", 1, inSeconds: true)),
             Chart(title: "Training loss", abscissa: "step", curves: trained("loss", inSeconds: false)),
             Chart(title: "Training loss", abscissa: seconds, curves: trained("loss", inSeconds: true)),
             Chart(title: "All joints within 40 mm, % of frames", abscissa: "step", curves: validated("success_40mm", 100, inSeconds: false)),

@@ -29,10 +29,12 @@ struct RunPage {
         let errors = metrics.validations.filter { $0.jointError != nil }
         let best = errors.min { $0.jointError! < $1.jointError! }
         var cells: [(String, String)] = []
-        if let last = errors.last?.jointError { cells.append((figure(last) + " mm", "held-out joint error, last")) }
+        if let last = errors.last {
+            cells.append((figure(last.jointError) + " mm", "\(last.name) joint error, last\(escape(last.words))"))
+        }
         if let best { cells.append((figure(best.jointError) + " mm", "the best, at step \(best.step)")) }
         if let test = metrics.test, let error = test.jointError {
-            cells.append((figure(error) + " mm", "test joint error, weights of step \(test.step)"))
+            cells.append((figure(error) + " mm", "test joint error, weights of step \(test.step)\(escape(test.words))"))
         }
         if let success = errors.last?.values["success_40mm"] { cells.append((percent(success), "frames with all joints within 40 mm")) }
         if let loss = metrics.last("loss") { cells.append((figure(loss), "training loss, last")) }
@@ -64,11 +66,12 @@ struct RunPage {
     private var courses: String {
         let mean = metrics.baseline
         let loss = Chart(
-            title: "Loss", abscissa: "step", curves: curve("training batch", "loss", 0) + validated("held-out", "loss", 1),
+            title: "Loss", abscissa: "step",
+            curves: curve("training batch", "loss", 0) + validated(metrics.validations.last?.name ?? "held-out", "loss", 1),
             level: mean["loss"].map { ("always the mean label", $0) })
         let error = Chart(
             title: "Mean joint error, mm", abscissa: "step",
-            curves: curve("training batch", "joint_error_mm", 0) + validated("held-out", "joint_error_mm", 1),
+            curves: curve("training batch", "joint_error_mm", 0) + validated(metrics.validations.last?.name ?? "held-out", "joint_error_mm", 1),
             level: mean["joint_error_mm"].map { ("always the mean label", $0) })
         let success = Chart(
             title: "Frames with all joints within a distance, %", abscissa: "step",

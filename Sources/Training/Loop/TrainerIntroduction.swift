@@ -18,7 +18,7 @@ extension Trainer {
                     ? "network \(model.name), "
                     : "preset \(configuration.preset.rawValue), output \(configuration.output.rawValue), ")
                 + "\(model.description.table.valueCount) parameters, global batch \(configuration.batchSize), \(totalSteps) steps")
-        if let line = learning { console.line(line) }
+        console.line(learning)
         console.line(
             "data: \(data.origin), \(data.training.count) training and \(data.heldOut.count) held-out frames of "
                 + "\(data.training.width)x\(data.training.height)" + (data.test.map { ", \($0.count) test frames" } ?? ""))
@@ -34,6 +34,7 @@ extension Trainer {
         }
         for note in notes + data.notes + directory.notes { console.line("note: \(note)") }
         for warning in data.warnings { console.warning(warning) }
+        if let warning = InstructionSet.warning { console.warning(warning) }
         let samples = configuration.batchSize * configuration.model.accumulate
         if configuration.model.accumulate > 1 && model.description.hasBatchStatistics {
             console.line(
@@ -76,14 +77,13 @@ extension Trainer {
         console.line("run directory: \(directory.path)")
     }
 
-    /// How the weights are updated, where that is not as plain as the question's program has it.
-    private var learning: String? {
+    /// How the weights are updated, and what crops go through.
+    private var learning: String {
         let settings = configuration.model
-        guard model.window == nil || policy == .stored || average != nil || settings.schedule != .constant else { return nil }
         var words = ["optimizer: \(optimizer.configuration.kind.rawValue)", "schedule \(settings.schedule)", "update \(policy.rawValue)"]
         if settings.clipping != .none { words.append("clipping \(settings.clipping)") }
         if settings.accumulate > 1 { words.append("\(settings.accumulate) micro-batches a step") }
-        if let averaging = settings.averaging { words.append("averaged weights (\(averaging.decay))") }
+        if let averaging = settings.averaging { words.append("averaged weights (\(averaging.decay)\(averaging.warmsUp ? ", warmed up" : ""))") }
         if let crop = model.pipeline.crop { words.append("crops of \(Int(crop.cube)) mm, centre \(data.centres.training.name), \(crop.size) pixels") }
         if model.window == nil { words.append("\(InstructionSet.best.name) kernels") }
         return words.joined(separator: ", ")

@@ -70,6 +70,7 @@ package struct RunModel: Sendable {
             }
             var crop = HandCrop(size: description.input.height)
             crop.cube = model.crop.cube
+            crop.resampling = model.crop.resampling
             crop.camera = configuration.camera.camera
             crop.augmentation = model.crop.augmentation
             // The centres of files are known with the data: see `pipeline(centre:isVaried:)`.

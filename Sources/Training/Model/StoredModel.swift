@@ -55,6 +55,8 @@ package struct StoredModel: Sendable {
             else { throw fail("does not tell its crop") }
             var crop = HandCrop(size: description.input.height)
             crop.cube = cube
+            // Former checkpoints do not tell: they knew one way.
+            crop.resampling = state.setting("resample").flatMap(Resampling.init(rawValue:)) ?? .nearest
             crop.camera = frames.camera
             pipeline = .crop(crop)
         }

@@ -131,12 +131,14 @@ extension Trainer {
     /// A result's members in metrics.jsonl, which say what it is over.
     private func fields(of result: ValidationResult, split: String, centre: CentreFinder) -> [(String, MetricValue)] {
         [
-            ("split", .text(split)), ("centre", .text(model.pipeline.crop == nil ? "none" : centre.name)),
+            ("split", .text(split)), ("centre", .text(centreText(centre))),
             ("frames", .integer(result.frames)), ("loss", .number(result.loss)),
             ("joint_error_mm", .number(result.jointErrorMillimetres)), ("success_20mm", .number(result.success20)),
             ("success_40mm", .number(result.success40)), ("success_80mm", .number(result.success80)),
         ]
     }
+
+    private func centreText(_ centre: CentreFinder) -> String { model.pipeline.crop == nil ? "none" : centre.name }
 
     /// ` (validation split, centre com)`.
     private var heldOutWords: String { words(split: data.heldOutName, centre: data.centres.heldOut) }
@@ -266,7 +268,8 @@ extension Trainer {
             (
                 "mean_label_baseline",
                 .object([
-                    ("split", .text(data.heldOutName)), ("loss", .number(baseline.loss)), ("joint_error_mm", .number(baseline.jointErrorMillimetres)),
+                    ("split", .text(data.heldOutName)), ("centre", .text(centreText(data.centres.heldOut))),
+                    ("loss", .number(baseline.loss)), ("joint_error_mm", .number(baseline.jointErrorMillimetres)),
                 ])
             ),
         ])

@@ -59,9 +59,28 @@ extension RunConfiguration {
         }
         if let problem = optimizer.problem { return problem }
         if let problem = problemOfCrops { return problem }
+        if let problem = problemOfSchedule { return problem }
         // Networks of crops take frames of any size.
-        guard model.networkFile == nil, preset.architecture == nil, data == nil, let extent = imageExtent else { return nil }
+        guard seesWholeFrames else { return problemOfNetwork }
+        guard data == nil, let extent = imageExtent else { return nil }
         return network(width: extent.width, height: extent.height).problem
+    }
+
+    /// A network of crops is known before the data are.
+    private var problemOfNetwork: String? {
+        do {
+            _ = try RunModel(self, width: 0, height: 0).policy(self)
+            return nil
+        } catch {
+            return (error as? TrainingFailure)?.lines.first ?? "\(error)"
+        }
+    }
+
+    /// A warm-up in steps that does not end in the run's steps; one in epochs is known with the data. A preset's own is made for long
+    /// runs, and a trial may end within it.
+    private var problemOfSchedule: String? {
+        guard epochs == nil, model.schedule.warmup.unit == .steps, model.schedule != ModelSettings(preset: preset).schedule else { return nil }
+        return model.schedule.problem(stepsPerEpoch: 1, totalSteps: steps)
     }
 
     /// A setting of crops that a network of whole frames would pass over in silence.

@@ -109,6 +109,10 @@ package enum CropSection: SettingSection {
         .integer(
             "crop-size", \.model.crop.size, 0...1024, "pixels", help: "Rows and columns of the crop; 0: as the network was designed."
         ).resuming(.fixed),
+        .choice(
+            "resample", \.model.crop.resampling,
+            help: "How the crop's pixels are made of the frame's: the nearest, or the surface around; neither mixes hand and background."
+        ).resuming(.fixed),
         .value(
             "centre", \.model.crop.centre, "centre", form: "com, labels, FILE, TRAINING-FILE,TEST-FILE", isPath: true,
             help: """
@@ -155,6 +159,11 @@ package enum TrainingSection: SettingSection {
             "bias-rate-multiplier", \.model.optimizer.biasRateMultiplier, hint: "1, or 2 for biases that learn twice as fast",
             where: { $0 >= 0 && $0.isFinite }, help: "Multiplies the learning rate of biases."
         ).resuming(.allowed),
+        .number(
+            "normalization-rate-multiplier", \.model.optimizer.normalizationRateMultiplier,
+            hint: "1, or 0 to keep normalisations as they begin", where: { $0 >= 0 && $0.isFinite },
+            help: "Multiplies the learning rate of batch normalisations' scales and shifts."
+        ).resuming(.allowed),
         .value(
             "schedule", \.model.schedule, "schedule",
             form: "constant, cosine, steps:every=40000,factor=0.1, exponential:factor=0.96, inverse:k=0.2; with warmup=500 or 1epochs",
@@ -171,6 +180,10 @@ package enum TrainingSection: SettingSection {
         .optionalNumber(
             "ema", \.model.averagingDecay, hint: "a number between 0 and 1 such as 0.999", where: { $0 > 0 && $0 < 1 },
             help: "Validate, and choose the best, with an average of the weights; the old average's share in it."
+        ).resuming(.fixed),
+        .flag(
+            "ema-warmup", \.model.averagingWarmsUp,
+            help: "A share of at most (1 + t) / (10 + t) at update t, so that the initial weights soon fade from the average."
         ).resuming(.fixed),
         .choice(
             "update", \.model.update,

@@ -2,7 +2,7 @@ import HandData
 import Testing
 
 /// What makes a run that resumes notice other hands.
-struct FingerprintFixTests {
+struct FingerprintTests {
     @Test func fingerprintTellsSeedSizeAndFrames() {
         func fingerprint(seed: UInt64 = 1, width: Int = 64, frames: Range<Int> = 0..<9) -> UInt64 {
             SyntheticSource(SyntheticHands(seed: seed, width: width, height: 48), frames: frames).fingerprint

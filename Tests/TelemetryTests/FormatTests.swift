@@ -1,7 +1,8 @@
 import Telemetry
 import Testing
 
-struct FormatFixTests {
+/// Numbers as text.
+struct FormatTests {
     /// 0 / 0 is a NaN with its sign bit set on x86, which printf shows.
     @Test(arguments: ["%.1f", "%g", "%.9g"]) func notANumberHasNoSign(pattern: String) {
         #expect(format(pattern, -Double.nan) == "nan")

@@ -6,8 +6,8 @@ import System
 import Telemetry
 
 /// Times each shape of a network's convolutions by itself, beside the BLAS's rate: forward, input gradient, weight gradient.
-/// Operations are those of the definition; Winograd's way takes fewer.
-package struct ConvolutionBenchmark {
+/// Operations are those of the definition; Winograd's way takes fewer. Then what updates its weights: see `UpdateBenchmark`.
+package struct NetworkKernelBenchmark {
     package var network: NetworkDescription
     package var name: String
     package var batch: Int
@@ -36,20 +36,23 @@ package struct ConvolutionBenchmark {
         let team = try WorkerTeam(count: threads, processors: threads == allowed.count ? allowed : [])
         let reference = try HardwareReference(team: team)
         var rates = Measurement()
-        let rows = try shapes.flatMap { shape, layers in
+        let convolutions = try shapes.flatMap { shape, layers in
             rates.add(reference.productRate())
             let label = Self.label(shape) + (layers > 1 ? " (\(layers) layers)" : "")
             return try measure(shape, label, team)
         }
+        let table = network.table
+        let updates = try UpdateBenchmark(table: table, repeats: repeats, reference: reference, team: team).rows()
         return BenchmarkReport(
-            title: "convolutions: \(name), batch \(batch), \(threads) thread\(threads == 1 ? "" : "s"), "
+            title: "kernels: \(name), batch \(batch), \(threads) thread\(threads == 1 ? "" : "s"), "
                 + "\(InstructionSet.best.name) kernels; \(Processors.modelName), OpenBLAS \(BLAS.kernelName)",
             facts: [
                 ("benchmark", .text("kernels")), ("preset", .text(name)), ("processor", .text(Processors.modelName)),
                 ("blas_kernel", .text(BLAS.kernelName)), ("instruction_set", .text(InstructionSet.best.name)),
                 ("threads", .integer(threads)), ("batch", .integer(batch)), ("repeats", .integer(repeats)),
-                ("blas_gflops", .number(rates.median * 1e-9)),
-            ], rows: rows, notes: [format("sgemm 1024^3 a thread: %.1f GFLOP/s", rates.median * 1e-9)])
+                ("parameters", .integer(UpdateTraffic.trained(table))), ("blas_gflops", .number(rates.median * 1e-9)),
+            ], rows: convolutions + updates,
+            notes: [format("sgemm 1024^3 a thread: %.1f GFLOP/s", rates.median * 1e-9), UpdateBenchmark.note(table)])
     }
 
     private static func label(_ c: Convolution2D) -> String {

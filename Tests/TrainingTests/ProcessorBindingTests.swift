@@ -5,7 +5,7 @@ import TestSupport
 import Training
 
 /// Ranks that mpirun bound to fewer processors than there are.
-struct PlacementFixTests {
+struct ProcessorBindingTests {
     private let allowed = Processors.allowed().count
 
     /// - Parameter offered: how many processors mpirun may use: those of this process first.

@@ -4,7 +4,7 @@ import TestSupport
 
 extension CommandLineTests {
     /// Runs that are refused, or have nothing to do, beside a run that is worth keeping.
-    @Suite struct ResumeFixTests {
+    @Suite struct RefusedResumeTests {
         private static let small = [
             "--image-size", "64x48", "--hidden", "32", "--batch-size", "10", "--synthetic-frames", "100",
             "--synthetic-test-frames", "10", "--log-every", "1", "--checkpoint-every", "2", "--validate-every", "2",

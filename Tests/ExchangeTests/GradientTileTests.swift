@@ -6,7 +6,7 @@ import Optimizers
 import Testing
 
 /// The room that one rank's tiles of gradient take.
-struct SoloExchangeFixTests {
+struct GradientTileTests {
     /// Widths beside the sizes where a tile is one granule of rows, and the widest that a test can hold.
     @Test(arguments: [1, 48, 64, 1024, 10_922, 10_923, 20_001]) func everyTileFitsItsScratch(hidden: Int) throws {
         let table = WindowNetwork(height: 4, width: 4, hidden: hidden).table
