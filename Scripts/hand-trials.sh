@@ -19,6 +19,7 @@ if [[ ${1-} == --list ]]; then
     exit
 fi
 (($# == 0)) || trials=("$@")
+unset DTRAIN_RANKS DTRAIN_STEPS DTRAIN_PLOT
 out=$root/runs/hand-trials
 mkdir -p -- "$out"
 

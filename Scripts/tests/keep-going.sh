@@ -64,7 +64,7 @@ refused 'its key is not known' --hosts "$scratch/hosts" "${train[@]}"
 stand_in 'shift; exec sh -c "$*"'
 refused 'node1 and node2 are one machine' --hosts "$scratch/hosts" "${train[@]}"
 hosts 'node1'
-refused 'node1 has no /nowhere/dtrain' --hosts "$scratch/hosts" -- /nowhere/dtrain train --run-dir "$scratch/run"
+refused 'node1 has no /nowhere/dtrain' --hosts "$scratch/hosts" -- /nowhere/dtrain train --run-dir="$scratch/run"
 export OMPI_MCA_plm_rsh_agent=/nowhere/agent
 refused "no '/nowhere/agent'" --hosts "$scratch/hosts" "${train[@]}"
 unset OMPI_MCA_plm_rsh_agent

@@ -27,14 +27,14 @@ package struct KernelBenchmark {
             + "thread\(threads == 1 ? "" : "s"); \(Processors.modelName), OpenBLAS \(BLAS.kernelName)"
     }
 
-    private func report(_ name: String, _ rows: [BenchmarkRow], notes: [String] = []) -> BenchmarkReport {
+    private func report(_ name: String, _ rows: [BenchmarkRow]) -> BenchmarkReport {
         BenchmarkReport(
             title: title(name),
             facts: [
                 ("benchmark", .text(name)), ("processor", .text(Processors.modelName)),
                 ("blas_kernel", .text(BLAS.kernelName)), ("threads", .integer(threads)), ("batch", .integer(batch)),
                 ("repeats", .integer(repeats)),
-            ], rows: rows, notes: notes)
+            ], rows: rows, notes: [])
     }
 
     /// The BLAS at its best and in the three shapes of the large layer.
@@ -52,18 +52,14 @@ package struct KernelBenchmark {
                 + bench.blasRows(repeats: repeats))
     }
 
-    /// Each kernel of the step; then what updates the weights where all gradients are held at once (see `UpdateBenchmark`).
+    /// Each kernel of the step. The weights are updated tile by tile, by Adam.
     /// - Throws: `ArenaError`, `ThreadError`.
     package func kernels() throws -> BenchmarkReport {
         let bench = try Operands(self, rows: Self.rows)
-        let table = network.table
-        let rows =
+        return report(
+            "kernels",
             bench.blasRows(repeats: repeats) + bench.tiledRows(repeats: repeats) + [bench.adamRow(repeats: repeats)]
-            + bench.convolutionRows(repeats: repeats)
-        let updates = try UpdateBenchmark(
-            table: table, repeats: repeats, reference: HardwareReference(team: bench.team), team: bench.team
-        ).rows()
-        return report("kernels", rows + updates, notes: [UpdateBenchmark.note(table)])
+                + bench.convolutionRows(repeats: repeats))
     }
 }
 

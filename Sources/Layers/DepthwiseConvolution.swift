@@ -92,13 +92,15 @@ private final class DepthwiseConvolutionLayer: Layer {
                 x: x + sample &* convolution.inputCount, dy: dy + sample &* convolution.outputCount, gradient: partial,
                 bias: bias == nil ? nil : partial + convolution.weightCount)
         }
-        for index in 0..<(bias == nil ? convolution.weightCount : count) {
-            var sum = 0.0
-            for sample in 0..<pass.samples { sum += Double(partials[sample &* count &+ index]) }
-            if index < convolution.weightCount {
-                weight.gradient[index] = Float(sum)
-            } else {
-                bias?.gradient[index - convolution.weightCount] = Float(sum)
+        try pass.forEachValue(bias == nil ? convolution.weightCount : count) { range in
+            for index in range {
+                var sum = 0.0
+                for sample in 0..<pass.samples { sum += Double(partials[sample &* count &+ index]) }
+                if index < convolution.weightCount {
+                    weight.gradient[index] = Float(sum)
+                } else {
+                    bias?.gradient[index - convolution.weightCount] = Float(sum)
+                }
             }
         }
         try pass.finished(weight)

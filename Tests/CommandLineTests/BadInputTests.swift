@@ -127,6 +127,11 @@ extension BadInput {
             name: "an update that cannot be fused", arguments: ["--preset", "dtrain-hand", "--update", "fused", "--data", "/nowhere"],
             words: ["--update fused: ", "--update stored"], status: 64),
         BadInput(
+            name: "a rate of another optimiser", arguments: ["--preset", "ren", "--optimizer", "adam"],
+            words: ["--optimizer adam", "0.048 is for sgd", "--learning-rate 1e-3"], status: 64),
+        BadInput(
+            name: "a warmed-up average of nothing", arguments: ["--ema-warmup"], words: ["--ema-warmup", "--ema 0.999 too"], status: 64),
+        BadInput(
             name: "a warm-up without an end", arguments: ["--schedule", "constant:warmup=500", "--steps", "20", "--data", "/nowhere"],
             words: ["a warm-up of 500 steps does not end in a run of 20"], status: 64),
         BadInput(name: "a misspelt name", arguments: ["--step", "3"], words: ["did you mean '--steps'"], status: 64),

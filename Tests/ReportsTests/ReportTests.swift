@@ -87,6 +87,11 @@ struct ReportTests {
         let chosen = try Report.html([try run("chosen", metrics: lines(split: "test", centre: "com"))])
         #expect(chosen.contains("<span>test joint error, last (centre com)</span>") && chosen.contains("On 20 test frames (centre com), a joint"))
         #expect(!chosen.contains("held-out joint error"))
+        // Beside each other: whole frames have no centre, and use as little of the truth as com.
+        let found = try run("found", metrics: lines(split: "validation", centre: "com"))
+        let whole = try run("whole", metrics: lines(split: "validation", centre: "none"))
+        #expect(try !Report.html([found, whole]).contains("not comparable"))
+        #expect(try Report.html([found, truth]).contains("different splits, or with different centres, so their errors are not comparable"))
     }
 
     /// 300,000 lines: the bound is 5 s and 3 MB.

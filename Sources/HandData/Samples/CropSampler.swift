@@ -74,34 +74,39 @@ extension CropGeometry {
 
     private func sampleBilinear(_ frame: DepthFrame, into input: UnsafeMutableBufferPointer<Float>) {
         precondition(input.count == size * size, "the crop's pixels")
-        let inverse = 1 / half
+        guard let source = frame.depth.baseAddress, let target = input.baseAddress else { return }
+        let (width, height) = (frame.width, frame.height)
+        let origin = imagePoint(column: 0, row: 0)
+        let alongColumns = imagePoint(column: 1, row: 0) - origin
+        let alongRows = imagePoint(column: 0, row: 1) - origin
+        let (centreDepth, inverse) = (Float(centre.z), Float(1 / half))
         /// Of a frame pixel; nil: background.
-        func surface(_ column: Int, _ row: Int) -> Double? {
-            guard column >= 0, row >= 0, column < frame.width, row < frame.height else { return nil }
-            let depth = frame.depth[row * frame.width + column]
-            let offset = (Double(depth) - centre.z) * inverse
+        func surface(_ column: Int, _ row: Int) -> Float? {
+            guard column >= 0, row >= 0, column < width, row < height else { return nil }
+            let depth = source[row &* width &+ column]
+            let offset = (Float(depth) - centreDepth) * inverse
             return depth == 0 || offset >= 1 ? nil : max(offset, -1)
         }
         for row in 0..<size {
+            let start = origin + Double(row) * alongRows
             for column in 0..<size {
-                let place = imagePoint(column: Double(column), row: Double(row))
-                let corner = SIMD2(place.x.rounded(.down), place.y.rounded(.down))
-                let share = place - corner
+                let place = start + Double(column) * alongColumns
+                let corner = place.rounded(.down)
+                let share = SIMD2<Float>(place - corner)
                 let (left, top) = (Int(corner.x), Int(corner.y))
-                let nearest = surface(left + (share.x < 0.5 ? 0 : 1), top + (share.y < 0.5 ? 0 : 1))
-                guard nearest != nil else {
-                    input[row * size + column] = Self.background
+                guard surface(left &+ (share.x < 0.5 ? 0 : 1), top &+ (share.y < 0.5 ? 0 : 1)) != nil else {
+                    target[row &* size &+ column] = Self.background
                     continue
                 }
-                var (sum, weights) = (0.0, 0.0)
+                var (sum, weights): (Float, Float) = (0, 0)
                 for corner in 0..<4 {
                     let (right, down) = (corner & 1, corner >> 1)
-                    guard let value = surface(left + right, top + down) else { continue }
+                    guard let value = surface(left &+ right, top &+ down) else { continue }
                     let weight = (right == 0 ? 1 - share.x : share.x) * (down == 0 ? 1 - share.y : share.y)
                     sum += weight * value
                     weights += weight
                 }
-                input[row * size + column] = Float(sum / weights)
+                target[row &* size &+ column] = sum / weights
             }
         }
     }

@@ -27,8 +27,11 @@ struct ComparisonPage {
         sentences[0] += "."
         let frames = Set(scored.compactMap { $0.0.metrics.validations.last?.frames })
         let speeds = runs.compactMap { run in run.metrics.column("samples_per_second").flatMap(StepTimes.median).map { (run.name, $0) } }
-        let conditions = Set(scored.compactMap { $0.0.metrics.validations.last.map { "\($0.name)\($0.words)" } })
-        if conditions.count > 1 {
+        let last = scored.compactMap { $0.0.metrics.validations.last }
+        let splits = Set(last.compactMap(\.split))
+        // Whole frames use as little of the truth as centres of mass do.
+        let centres = Set(last.compactMap { $0.centre == "none" ? "com" : $0.centre })
+        if splits.count > 1 || centres.count > 1 {
             sentences.append("They were validated on different splits, or with different centres, so their errors are not comparable.")
         } else if frames.count > 1 {
             sentences.append("They were validated on different numbers of frames, so their errors are not quite comparable.")

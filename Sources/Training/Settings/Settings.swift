@@ -59,7 +59,7 @@ extension RunConfiguration {
         }
         if let problem = optimizer.problem { return problem }
         if let problem = problemOfCrops { return problem }
-        if let problem = problemOfSchedule { return problem }
+        if let problem = problemOfSchedule ?? problemOfRate ?? problemOfAverage { return problem }
         // Networks of crops take frames of any size.
         guard seesWholeFrames else { return problemOfNetwork }
         guard data == nil, let extent = imageExtent else { return nil }
@@ -74,6 +74,20 @@ extension RunConfiguration {
         } catch {
             return (error as? TrainingFailure)?.lines.first ?? "\(error)"
         }
+    }
+
+    /// A preset's rate for plain gradients is far too large for optimisers that divide by their size.
+    private var problemOfRate: String? {
+        let usual = RunConfiguration(preset: preset)
+        let (own, kind) = (usual.optimizer.kind, optimizer.kind)
+        guard !own.type.isAdaptive, kind.type.isAdaptive, learningRate == usual.learningRate else { return nil }
+        return "--optimizer \(kind.rawValue) and no --learning-rate: preset \(preset.rawValue)'s \(learningRate) is for \(own.rawValue); "
+            + "hint: --learning-rate 1e-3"
+    }
+
+    private var problemOfAverage: String? {
+        guard model.averagingWarmsUp, model.averagingDecay == nil else { return nil }
+        return "--ema-warmup has no --ema to begin with; hint: --ema 0.999 too, or leave it out"
     }
 
     /// A warm-up in steps that does not end in the run's steps; one in epochs is known with the data. A preset's own is made for long
