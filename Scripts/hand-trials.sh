@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Trains variants of dtrain-hand for so long each, and says how far off each is: what a change of its network or its recipe brings in
-# the same time. Nothing else should run meanwhile. The table of Docs/accuracy.md ("What was tried") is its output.
+# the same time. Nothing else should run meanwhile.
 #
 # Usage: Scripts/hand-trials.sh [MINUTES] [TRIAL ...]      default: 2 minutes each, all trials; --list names them
 # Each row stays in runs/hand-trials, and a trial that is there is kept.

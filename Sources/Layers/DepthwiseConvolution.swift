@@ -119,26 +119,15 @@ private final class DepthwiseConvolutionLayer: Layer {
 // MARK: Export
 
 extension DepthwiseConvolution {
+    private func export(channels: Int) -> ConvolutionExport {
+        ConvolutionExport(kernel: kernel, stride: stride, border: kernel / 2, hasBias: bias, groups: channels)
+    }
+
     package func onnx(_ x: ONNXValue, _ place: ExportPlace, _ graph: inout ONNXGraph) throws -> ONNXValue {
-        let x = graph.map(x, layer: place.name)
-        var inputs = [x.name, try graph.convolutionWeight(place.inside("weight"))]
-        if bias { inputs.append(try graph.parameter(place.inside("bias"))) }
-        let name = graph.node(
-            "Conv", inputs, layer: place.name,
-            [
-                "kernel_shape": .integers([kernel, kernel]), "strides": .integers([stride, stride]),
-                "pads": .integers([Int](repeating: kernel / 2, count: 4)), "group": .integer(place.input.channels),
-            ])
-        return ONNXValue(name: name, shape: place.output, isMap: true)
+        try export(channels: place.input.channels).onnx(x, place, &graph)
     }
 
     package func torch(_ x: TorchValue, _ place: ExportPlace, _ module: inout TorchModule) -> TorchValue {
-        let x = module.map(x)
-        var arguments = [x.name, module.parameter(place.inside("weight"))]
-        if bias { arguments.append(module.parameter(place.inside("bias"))) }
-        if stride != 1 { arguments.append("stride=\(stride)") }
-        arguments += ["padding=\(kernel / 2)", "groups=\(place.input.channels)"]
-        module.line("\(x.name) = F.conv2d(\(arguments.joined(separator: ", ")))")
-        return x.holding(place.output, isMap: true)
+        export(channels: place.input.channels).torch(x, place, &module)
     }
 }

@@ -1,3 +1,4 @@
+import Checkpoints
 import Exchange
 package import HandData
 package import Networks
@@ -32,6 +33,12 @@ package struct ModelSettings: Sendable, Equatable {
     /// nil: what the optimiser has by itself.
     package var weightDecay: Double?
     package var crop = CropSettings()
+
+    /// A checksum of the user's own network: nodes may have copies of the file. Nil where there is none that can be read.
+    var networkContents: String? {
+        guard let networkFile, let network = try? NetworkFile.read(networkFile) else { return nil }
+        return Array(NetworkFile.text(network).utf8).withUnsafeBytes { "\(StreamingChecksum.of($0))" }
+    }
 
     package var averaging: AveragedWeights.Configuration? {
         averagingDecay.map { AveragedWeights.Configuration(decay: $0, warmsUp: averagingWarmsUp) }

@@ -57,6 +57,7 @@ package struct Setting: Sendable {
     package private(set) var rival: String?
     private var statedDefault: String?
     private var check: (@Sendable (RunConfiguration) -> String?)?
+    private var contents: (@Sendable (RunConfiguration) -> String?)?
 
     private let makeHelp: @Sendable () -> String
     private let read: @Sendable (String, inout RunConfiguration) throws(SettingError) -> Void
@@ -89,6 +90,9 @@ package struct Setting: Sendable {
     /// What ranks may have otherwise; without it, nothing.
     func ranks(_ rule: Ranks) -> Setting { changed { $0.ranks = rule } }
 
+    /// What tells contents apart that ranks may have under one value, such as a file's; nil: there are none.
+    func comparing(_ contents: @escaping @Sendable (RunConfiguration) -> String?) -> Setting { changed { $0.contents = contents } }
+
     /// Says the same as another setting, which may be without a value, and takes its place.
     func instead(of name: String) -> Setting { changed { $0.rival = name } }
 
@@ -114,6 +118,11 @@ package struct Setting: Sendable {
 
     /// The value as `set` takes it; nil where there is none.
     package func text(in configuration: RunConfiguration) -> String? { write(configuration) }
+
+    /// What ranks are compared by: the value, and what it names where that can be told; nil where there is no value.
+    func comparison(in configuration: RunConfiguration) -> String? {
+        text(in: configuration).map { text in (contents?(configuration)).map { "\(text) (\($0))" } ?? text }
+    }
 
     /// Takes the value away; false where there has to be one.
     package func remove(in configuration: inout RunConfiguration) -> Bool {

@@ -1,6 +1,4 @@
-import Checkpoints
 package import Collectives
-import Networks
 
 /// What every rank was started with, compared before the first step: ranks of different settings would train on, each another
 /// network, and what they agree upon were nobody's.
@@ -15,19 +13,11 @@ package struct SettingsCheck {
     ///   - program: what tells programs apart, such as the version; all must run the same.
     ///   - environment: variables that should be the same; a difference is told.
     package init(_ configuration: RunConfiguration, program: [Named], environment: [Named]) {
-        let settings = Settings.all.filter { $0.ranks != .own }.map {
-            ($0.name, ($0.text(in: configuration) ?? Self.missing) + ($0.name == "network" ? Self.contents(configuration) : ""))
-        }
+        let settings = Settings.all.filter { $0.ranks != .own }.map { ($0.name, $0.comparison(in: configuration) ?? Self.missing) }
         own = [settings.sorted { $0.0 < $1.0 }, program, environment]
     }
 
     private static let missing = "none"
-
-    /// What tells networks of one file name apart: nodes may have copies of their own.
-    private static func contents(_ configuration: RunConfiguration) -> String {
-        guard let path = configuration.model.networkFile, let network = try? NetworkFile.read(path) else { return "" }
-        return " (\(Array(NetworkFile.text(network).utf8).withUnsafeBytes { StreamingChecksum.of($0) }))"
-    }
 
     /// Compares; called by all ranks together.
     /// - Returns: notes on what differs and may.

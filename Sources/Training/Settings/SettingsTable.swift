@@ -81,7 +81,7 @@ package enum NetworkSection: SettingSection {
         ).defaultText("seed"),
         .optionalText(
             "network", \.model.networkFile, "file", help: "A YAML file with a network of your own (Docs/networks.md), instead of the preset's."
-        ),
+        ).comparing { $0.model.networkContents },
         .value(
             "loss", \.model.loss, "loss", form: "preset, mse, smooth-l1:SIGMA, huber:DELTA",
             help: "How outputs are compared with labels: as the network has it, mean squared error, smooth L1, or Huber's."
