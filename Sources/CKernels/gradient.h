@@ -46,7 +46,9 @@ static const GradientBlocks plainBlocksOfSixteen = {6, plainGradientSixteens, no
 #define GRADIENT_THIRTY(R) GRADIENT(gradientThirty##R, 1, R, 16, 2, 0)
 MORE(GRADIENT_SIXTEEN)
 MORE(GRADIENT_THIRTY)
+#define PLAIN_SIXTEEN_GRADIENT(R) GRADIENT(plainGradientSixteen##R, 1, R, 16, 1, 1)
 #define PLAIN_THIRTY_GRADIENT(R) GRADIENT(plainGradientThirty##R, 1, R, 16, 2, 1)
+MORE(PLAIN_SIXTEEN_GRADIENT)
 MORE(PLAIN_THIRTY_GRADIENT)
 GRADIENT(sixteenPair3, 2, 3, 16, 1, 0)
 GRADIENT(sixteenPair5, 2, 5, 16, 1, 0)
@@ -59,7 +61,9 @@ static const GradientBlock sixteenPairs[] = {sixteenPair3, sixteenPair5, sixteen
 static const GradientBlock gradientThirties[] = {MORE_NAMES(gradientThirty)};
 static const GradientBlock thirtyPairs[] = {thirtyPair3, thirtyPair5, thirtyPair7};
 static const GradientBlocks blocksOfSixteen = {12, gradientSixteens, sixteenPairs};
+static const GradientBlock plainGradientSixteens[] = {MORE_NAMES(plainGradientSixteen)};
 static const GradientBlock plainGradientThirties[] = {MORE_NAMES(plainGradientThirty)}, noPairs[] = {NULL, NULL, NULL};
+static const GradientBlocks plainBlocksOfSixteen = {12, plainGradientSixteens, noPairs};
 static const GradientBlocks blocksOfThirty = {12, gradientThirties, thirtyPairs};
 static const GradientBlocks plainBlocksOfThirty = {12, plainGradientThirties, noPairs};
 #endif
@@ -131,7 +135,7 @@ void NAMED(dtrain_convolve_gradient_)(const dtrain_convolution_gradient *all) {
         if (taken == 16) gradients(&work, isPlain ? &plainBlocksOfSixteen : &blocksOfSixteen);
 #else
         if (taken == 32) gradients(&work, isPlain ? &plainBlocksOfThirty : &blocksOfThirty);
-        if (taken == 16) gradients(&work, &blocksOfSixteen);
+        if (taken == 16) gradients(&work, isPlain ? &plainBlocksOfSixteen : &blocksOfSixteen);
 #endif
         if (taken == 8) gradients(&work, &blocksOfEight);
         work.channels = taken;

@@ -188,6 +188,27 @@ void NAMED(dtrain_normalization_input_gradient_)(const dtrain_normalization *all
     else inputGradientRows(work, 2);
 }
 
+// MARK: rows of other widths
+
+// Neither rows nor lines follow each other where maps are concatenated or taken apart, so memory is asked for here too.
+INLINE void moveRows(const float *x, const long xStep, float *y, const long yStep, const long rows, const long channels, const int accumulates) {
+    for (long row = 0; row < rows; row++, x += xStep, y += yStep) {
+        long c = 0;
+        for (; c + 16 <= channels; c += 16) {
+            __builtin_prefetch(x + ROWS_AHEAD * xStep + c);
+            __builtin_prefetch(y + ROWS_AHEAD * yStep + c, 1);
+            const float16 value = *(const float16 *)(x + c);
+            *(float16 *)(y + c) = accumulates ? *(const float16 *)(y + c) + value : value;
+        }
+        for (; c < channels; c++) y[c] = accumulates ? y[c] + x[c] : x[c];
+    }
+}
+
+void NAMED(dtrain_move_rows_)(const float *x, long xStep, float *y, long yStep, long rows, long channels, int accumulates) {
+    if (accumulates) moveRows(x, xStep, y, yStep, rows, channels, 1);
+    else moveRows(x, xStep, y, yStep, rows, channels, 0);
+}
+
 // MARK: max pooling, a row of windows
 
 INLINE void poolRow(const dtrain_pooling *work, const int window) {

@@ -27,12 +27,15 @@ MANY(PLAIN_SIXTEEN)
 static const RowsBlock sixteens[] = {NAMES(sixteen)}, plainSixteens[] = {NAMES(plainSixteen)};
 #else
 #define SIXTEEN(P) ROWS(sixteen, P, 16, 1, 0)
+#define PLAIN_SIXTEEN(P) ROWS(plainSixteen, P, 16, 1, 1)
 #define THIRTY(P) ROWS(thirty, P, 16, 2, 0)
 #define PLAIN_THIRTY(P) ROWS(plainThirty, P, 16, 2, 1)
 MORE(SIXTEEN)
+MORE(PLAIN_SIXTEEN)
 MORE(THIRTY)
 MORE(PLAIN_THIRTY)
-static const RowsBlock sixteens[] = {MORE_NAMES(sixteen)}, thirties[] = {MORE_NAMES(thirty)}, plainThirties[] = {MORE_NAMES(plainThirty)};
+static const RowsBlock sixteens[] = {MORE_NAMES(sixteen)}, plainSixteens[] = {MORE_NAMES(plainSixteen)};
+static const RowsBlock thirties[] = {MORE_NAMES(thirty)}, plainThirties[] = {MORE_NAMES(plainThirty)};
 #endif
 
 // Cuts each row into blocks of nearly equal length, at most `longest`.
@@ -69,7 +72,7 @@ void NAMED(dtrain_convolve_rows_)(const dtrain_convolution_rows *work) {
     if (half.bias) half.bias += 16;
     convolve(&half, blocks, 6);
 #else
-    if (work->width == 16) return convolve(work, sixteens, 12);
+    if (work->width == 16) return convolve(work, isPlain ? plainSixteens : sixteens, 12);
     convolve(work, isPlain ? plainThirties : thirties, 12);
 #endif
 }

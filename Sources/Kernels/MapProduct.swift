@@ -37,7 +37,11 @@ package enum MapProduct {
         }
     }
 
-    /// sums = x^T · y: over the positions, in order.
+    /// Positions that all blocks go over before the next: their memory stays in the level-1 cache, and each block asks for its share
+    /// of what comes next.
+    private static let positionsAtOnce = 32
+
+    /// sums = x^T · y: over some positions in order, and these sums in order.
     /// - Parameters:
     ///   - x: (positions, rows), `xStep` floats from a position to the next. y: (positions, columns), `yStep` floats.
     ///   - sums: (rows, columns), overwritten.
@@ -47,17 +51,20 @@ package enum MapProduct {
     ) {
         sums.update(repeating: 0, count: rows * columns)
         var work = dtrain_convolution_gradient()
-        work.x = x
         work.xStep = xStep
-        work.dy = y
         work.dyStep = yStep
         work.g = sums
         work.gStep = columns
-        (work.rows, work.columns, work.taps, work.run) = (1, positions, 1, rows)
+        (work.rows, work.taps, work.run) = (1, 1, rows)
         work.channels = Int32(columns)
-        switch set {
-        case .v3: dtrain_convolve_gradient_3(&work)
-        case .v4: dtrain_convolve_gradient_4(&work)
+        for first in stride(from: 0, to: positions, by: positionsAtOnce) {
+            work.x = x + first &* xStep
+            work.dy = y + first &* yStep
+            work.columns = min(positionsAtOnce, positions &- first)
+            switch set {
+            case .v3: dtrain_convolve_gradient_3(&work)
+            case .v4: dtrain_convolve_gradient_4(&work)
+            }
         }
     }
 }

@@ -13,15 +13,21 @@ package struct BatchNormalization: LayerDescription {
     package var epsilon = 1e-5
     /// Share of a batch's statistics in the running ones.
     package var momentum = 0.1
+    /// What the scales begin with: 0 where a residual block is to begin as its skip (Goyal et al. 2017).
+    package var initialScale = 1.0
 
     package init() {}
-    package init(rectified: Bool, epsilon: Double = 1e-5) {
+    package init(rectified: Bool, epsilon: Double = 1e-5, initialScale: Double = 1) {
         self.rectified = rectified
         self.epsilon = epsilon
+        self.initialScale = initialScale
     }
 
     package static var members: [Member<BatchNormalization>] {
-        [.flag("rectified", \.rectified), .number("epsilon", \.epsilon, 1e-12...1), .number("momentum", \.momentum, 0...1)]
+        [
+            .flag("rectified", \.rectified), .number("epsilon", \.epsilon, 1e-12...1), .number("momentum", \.momentum, 0...1),
+            .number("initial-scale", \.initialScale, 0...1),
+        ]
     }
 
     package var readsWholeBatch: Bool { true }
@@ -31,7 +37,7 @@ package struct BatchNormalization: LayerDescription {
     package func parameters(of input: Shape) -> [LayerParameterDeclaration] {
         let shape = [input.channels]
         return [
-            LayerParameterDeclaration("scale", shape, role: .normalization, initial: .constant(1)),
+            LayerParameterDeclaration("scale", shape, role: .normalization, initial: .constant(Float(initialScale))),
             LayerParameterDeclaration("shift", shape, role: .normalization, initial: .constant(0)),
             LayerParameterDeclaration("running-mean", shape, role: .statistic, initial: .constant(0)),
             LayerParameterDeclaration("running-variance", shape, role: .statistic, initial: .constant(1)),

@@ -141,9 +141,7 @@ private final class BranchesLayer: Layer {
         }
         let part = try branch.forward(x, pass)
         // A vector's positions are its samples.
-        try pass.forEachPosition(of: Shape(height: output.height, width: output.width, channels: channels)) { position in
-            (target + position &* all).update(from: part + position &* channels, count: channels)
-        }
+        try pass.move(part, Shape(height: output.height, width: output.width, channels: channels), to: target, yStep: all)
     }
 }
 

@@ -1,3 +1,5 @@
+import Kernels
+
 /// Some channels of every position: first ..< end. With `branches` it takes apart what was concatenated.
 package struct Channels: LayerDescription {
     package static let kind = "channels"
@@ -52,10 +54,7 @@ final class ChannelsLayer: Layer {
 
     func forward(_ x: UnsafeMutablePointer<Float>, finish: Finish, _ pass: Pass) throws -> UnsafeMutablePointer<Float> {
         guard let y = finish.place?.start ?? y else { return x + first }
-        let step = finish.place?.step ?? output.channels
-        try pass.forEachPosition(of: output) { position in
-            (y + position &* step).update(from: x + (position &* input.channels &+ first), count: output.channels)
-        }
+        try pass.move(x + first, step: input.channels, output, to: y, yStep: finish.place?.step)
         return y
     }
 
@@ -71,16 +70,20 @@ final class ChannelsLayer: Layer {
         defer { if !keeping { pass.pool.give(dy) } }
         guard needsInputGradient else { return nil }
         if let sum {
-            try pass.accumulate(dy, step: step, output, into: sum + first, sumStep: input.channels)
+            try pass.move(dy, step: step, output, to: sum + first, yStep: input.channels, accumulating: true)
             return sum
         }
         let dx = pass.pool.take()
         let (all, count) = (input.channels, output.channels)
-        try pass.forEachPosition(of: input) { position in
-            let row = dx + position &* all
-            row.update(repeating: 0, count: first)
-            (row + first).update(from: dy + position &* (step ?? count), count: count)
-            (row + (first &+ count)).update(repeating: 0, count: all &- first &- count)
+        try pass.forEachPositions(of: input) { positions in
+            for position in positions {
+                let row = dx + position &* all
+                row.update(repeating: 0, count: first)
+                (row + (first &+ count)).update(repeating: 0, count: all &- first &- count)
+            }
+            let (start, from) = (positions.lowerBound, step ?? count)
+            ChannelRows.move(
+                dy + start &* from, step: from, to: dx + (start &* all &+ first), step: all, rows: positions.count, channels: count)
         }
         return dx
     }

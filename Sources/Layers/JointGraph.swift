@@ -141,7 +141,7 @@ private final class JointGraphLayer: Layer {
             MapProduct.multiply(
                 x: weights, xStep: joints, w: scratch, wStep: features, positions: positions, inputs: joints, outputs: features,
                 y: y + joints, yStep: step)
-            for position in 0..<positions { (y + position &* step).update(from: weights + position &* joints, count: joints) }
+            ChannelRows.move(weights, step: joints, to: y, step: step, rows: positions, channels: joints)
         }
         if let inspector = pass.inspector {
             inspector.softmax(weights, samples: pass.samples, positions: map.positions, joints: joints)
@@ -196,10 +196,7 @@ private final class JointGraphLayer: Layer {
                 transposeB: true, m: joints, n: features, k: features, a: gradient, strideA: features, b: weight.values,
                 strideB: features, beta: 0, c: room, strideC: all)
             mixJoints(room, step: all, into: scratch)
-            for position in 0..<positions {
-                let (target, source) = (dx + position &* all, dy + position &* all)
-                for joint in 0..<joints { target[joint] += source[joint] }
-            }
+            ChannelRows.move(dy, step: all, to: dx, step: all, rows: positions, channels: joints, accumulating: true)
             // Through F: dw += f dF^T; df = w dF.
             transpose(scratch, factor: 1, into: transposed)
             MapProduct.multiply(

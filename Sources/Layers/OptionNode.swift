@@ -31,6 +31,20 @@ package struct OptionNode: Sendable, Equatable {
         OptionNode(.map(entries.map { Entry($0.0, $0.1) }))
     }
 
+    /// Without layers' members that say what parameters begin with, whose names begin with `initial`: once training has begun they
+    /// have no effect.
+    package var withoutInitialValues: OptionNode {
+        switch value {
+        case .scalar: return self
+        case .list(let nodes): return .list(nodes.map(\.withoutInitialValues))
+        case .map(let entries):
+            let kept = entries.filter { !$0.name.hasPrefix("initial") }.map { Entry($0.name, $0.node.withoutInitialValues) }
+            // A layer that has no members left is its kind alone.
+            if kept.count == 1, kept[0].node.value == .map([]) { return .scalar(kept[0].name) }
+            return OptionNode(.map(kept))
+        }
+    }
+
     package static func == (one: OptionNode, other: OptionNode) -> Bool { one.value == other.value }
 }
 

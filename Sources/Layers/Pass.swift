@@ -96,24 +96,29 @@ package final class Pass {
         }
     }
 
-    /// Runs `body` for each position of the samples' maps of a shape, in blocks.
-    package func forEachPosition(of shape: Shape, _ body: (_ position: Int) -> Void) throws {
+    /// Runs `body` for the positions of the samples' maps of a shape, some at a time.
+    package func forEachPositions(of shape: Shape, _ body: (Range<Int>) -> Void) throws {
         let positions = samples * shape.positions
         let block = max(1, Self.block / max(1, shape.channels))
         try forEach((positions + block - 1) / block) { item, _ in
-            for position in item &* block..<min(positions, (item &+ 1) &* block) { body(position) }
+            body(item &* block..<min(positions, (item &+ 1) &* block))
         }
     }
 
-    /// sum += dy.
-    /// - Parameter step: floats from a position of dy to the next; nil: side by side.
-    func accumulate(
-        _ dy: UnsafePointer<Float>, step: Int? = nil, _ shape: Shape, into sum: UnsafeMutablePointer<Float>, sumStep: Int? = nil
+    /// y = x, or y += x, of the samples' maps of a shape.
+    /// - Parameters:
+    ///   - step, yStep: floats from a position of x and of y to the next; nil: side by side.
+    func move(
+        _ x: UnsafePointer<Float>, step: Int? = nil, _ shape: Shape, to y: UnsafeMutablePointer<Float>, yStep: Int? = nil,
+        accumulating: Bool = false
     ) throws {
         let channels = shape.channels
-        let (from, to) = (step ?? channels, sumStep ?? channels)
-        try forEachPosition(of: shape) { position in
-            Elementwise.accumulate(dy + position &* from, into: sum + position &* to, count: channels)
+        let (from, to) = (step ?? channels, yStep ?? channels)
+        try forEachPositions(of: shape) { positions in
+            let first = positions.lowerBound
+            ChannelRows.move(
+                x + first &* from, step: from, to: y + first &* to, step: to, rows: positions.count, channels: channels,
+                accumulating: accumulating)
         }
     }
 

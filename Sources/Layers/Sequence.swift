@@ -107,7 +107,7 @@ package final class LayerSequence: Layer {
         precondition(step == nil || keeping, "a gradient among others stays where it is")
         guard !range.isEmpty else {
             guard let sum else { return keeping ? try copy(dy, step, input, pass) : dy }
-            try pass.accumulate(dy, step: step, input, into: sum)
+            try pass.move(dy, step: step, input, to: sum, accumulating: true)
             if !keeping { pass.pool.give(dy) }
             return sum
         }
@@ -164,9 +164,7 @@ package final class LayerSequence: Layer {
         _ dy: UnsafeMutablePointer<Float>, _ step: Int?, _ shape: Shape, _ pass: Pass
     ) throws -> UnsafeMutablePointer<Float> {
         let copy = pass.pool.take()
-        try pass.forEachPosition(of: shape) { position in
-            (copy + position &* shape.channels).update(from: dy + position &* (step ?? shape.channels), count: shape.channels)
-        }
+        try pass.move(dy, step: step, shape, to: copy)
         return copy
     }
 

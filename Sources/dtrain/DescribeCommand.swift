@@ -17,6 +17,7 @@ struct DescribeCommand: ParsableCommand {
               dtrain describe --preset dense --ranks 8
               dtrain describe --network Docs/examples/tiny.yaml --batch-size 32 --json
               dtrain describe --layers
+              dtrain describe --preset dense --yaml >my.yaml
             """)
 
     @Option(help: "The preset whose network and recipe are meant.")
@@ -46,6 +47,9 @@ struct DescribeCommand: ParsableCommand {
     @Flag(help: "Print instead which layers networks are made of: members, what they give, an example for a file.")
     var layers = false
 
+    @Flag(help: "Print instead the network as a file for --network, to change a preset's layers.")
+    var yaml = false
+
     @Flag(help: "As JSON.")
     var json = false
 
@@ -53,6 +57,7 @@ struct DescribeCommand: ParsableCommand {
         if network != nil && (imageSize != nil || cropSize != nil) {
             throw ValidationError("the file's input: tells the size of a network of your own; hint: leave --image-size and --crop-size out")
         }
+        if yaml && (json || layers) { throw ValidationError("--yaml prints a file alone; hint: leave --json and --layers out") }
         for (name, value, limit) in [("ranks", ranks, 65_536), ("batch-size", batchSize ?? 1, 1 << 20), ("threads", threads ?? 1, 1024)]
         where !(1...limit).contains(value) {
             throw ValidationError("--\(name) is \(value); hint: 1 to \(limit)")
@@ -61,7 +66,10 @@ struct DescribeCommand: ParsableCommand {
         guard (batchSize ?? configuration.batchSize) >= ranks else {
             throw ValidationError("a global batch of \(configuration.batchSize) is smaller than \(ranks) ranks; hint: --batch-size \(ranks) or more")
         }
-        _ = try model()
+        let model = try model()
+        if yaml, model.window != nil {
+            throw ValidationError("\(model.name) sees whole frames, and a network of --network crops; hint: --preset dense --yaml")
+        }
     }
 
     private var configuration: RunConfiguration {
@@ -85,6 +93,7 @@ struct DescribeCommand: ParsableCommand {
     func run() throws {
         guard !layers else { return try printLayers() }
         let (model, configuration) = (try model(), configuration)
+        guard !yaml else { return CommandRunner.say(String(NetworkFile.text(model.description).dropLast())) }
         let threads = threads ?? Processors.allowed().count
         let isStored = model.window == nil
         let predictions =

@@ -21,6 +21,26 @@ extension CommandLineTests {
             #expect(kinds.allSatisfy { text.contains("\n\($0)\n") || text.hasPrefix("\($0)\n") })
         }
 
+        /// A preset written as a file is the preset.
+        @Test(arguments: ["deepprior", "ren", "dense", "dtrain-hand"]) func aPresetIsWrittenAsAFile(preset: String) throws {
+            let folder = try TestFolder()
+            try Self.describe(["--preset", preset, "--yaml"]).write(toFile: folder("net.yaml"), atomically: false, encoding: .utf8)
+            func summary(_ arguments: [String]) throws -> NSDictionary {
+                let text = try Self.describe(arguments + ["--preset", preset, "--no-prediction", "--json"])
+                let object = try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
+                return object.filter { $0.key != "network" } as NSDictionary
+            }
+            let own = try summary([])
+            #expect(try summary(["--network", folder("net.yaml")]) == own && own.count > 3)
+        }
+
+        @Test func wholeFramesAreNoFile() throws {
+            for arguments in [["--yaml"], ["--preset", "dense", "--yaml", "--json"]] {
+                let outcome = try Dtrain.run(["describe"] + arguments)
+                #expect(outcome.status == 64 && outcome.stderr.contains("hint: ") && outcome.stdout == "", "\(outcome)")
+            }
+        }
+
         @Test func aNetworkIsDescribedForPeopleAndPrograms() throws {
             let arguments = ["--preset", "dense", "--ranks", "8", "--no-prediction"]
             let text = try Self.describe(arguments)

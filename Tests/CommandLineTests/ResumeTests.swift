@@ -132,6 +132,29 @@ extension CommandLineTests {
             #expect(try folder.contents("run/checkpoints") == before)
         }
 
+        /// What weights began with has no effect any more; other layers are another network.
+        @Test func otherInitialValuesOfANetworkDoNotMatter() throws {
+            func train(normalization: String, channels: Int = 8, steps: Int) throws -> Subprocess.Outcome {
+                try """
+                input: {height: 32, width: 32}
+                layers:
+                  - convolution: {channels: \(channels), kernel: 3, stride: 2\(normalization.isEmpty ? "" : ", initial: linear")}
+                  - batch-normalization\(normalization)
+                  - dense: 48
+                """.write(toFile: folder("network.yaml"), atomically: false, encoding: .utf8)
+                return try Dtrain.run([
+                    "--network", folder("network.yaml"), "--batch-size", "4", "--synthetic-frames", "20", "--synthetic-test-frames", "4",
+                    "--run-dir", folder("run"), "--resume", "auto", "--steps", "\(steps)",
+                ])
+            }
+            var outcome = try train(normalization: "", steps: 2)
+            try #require(outcome.status == 0, "\(outcome)")
+            outcome = try train(normalization: ": {initial-scale: 0}", steps: 3)
+            #expect(outcome.status == 0 && outcome.stdout.contains(", step 2"), "\(outcome)")
+            outcome = try train(normalization: "", channels: 16, steps: 4)
+            #expect(outcome.status == 1 && outcome.stderr.contains("the network's layers differ"), "\(outcome)")
+        }
+
         @Test func otherDataIsNamed() throws {
             let data = try folder.dataSet()
             try Dtrain.train(["--steps", "2", "--data", data], into: folder("run"))

@@ -45,6 +45,29 @@ struct ImagePassesTests {
         }
     }
 
+    @Test("rows of channels go to another map, or are added to it; what lies between stays", arguments: [1, 8, 16, 31, 128], sets)
+    func rowsOfChannels(channels: Int, set: InstructionSet) {
+        let (rows, xStep, yStep) = (21, channels + 3, channels + 5)
+        var values = TestValues(seed: 87)
+        // The last row ends where its channels end.
+        let x = values.dyadic((rows - 1) * xStep + channels, bound: 9)
+        let before = values.dyadic((rows - 1) * yStep + channels, bound: 9)
+        for accumulating in [false, true] {
+            let (xs, y) = (GuardedBuffer(x), GuardedBuffer(before))
+            ChannelRows.move(
+                xs.start, step: xStep, to: y.start, step: yStep, rows: rows, channels: channels, accumulating: accumulating, set: set)
+            var expected = before
+            for row in 0..<rows {
+                for c in 0..<channels {
+                    let place = row * yStep + c
+                    expected[place] = x[row * xStep + c] + (accumulating ? before[place] : 0)
+                }
+            }
+            #expect(mismatch(y.values, expected) == nil)
+            #expect(xs.isIntact && y.isIntact)
+        }
+    }
+
     @Test("a NaN wins its window, at any place and number of channels", arguments: [1, 8, 27], sets)
     func notANumber(channels: Int, set: InstructionSet) {
         let pool = Pooling(height: 2, width: 2, channels: channels, window: 2, instructionSet: set)

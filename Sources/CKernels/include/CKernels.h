@@ -100,6 +100,10 @@ void dtrain_normalize_4(const dtrain_normalization *work);
 void dtrain_normalization_input_gradient_3(const dtrain_normalization *work);
 void dtrain_normalization_input_gradient_4(const dtrain_normalization *work);
 
+// y = x, or y += x: `rows` rows of `channels` floats, `xStep` and `yStep` floats apart.
+void dtrain_move_rows_3(const float *x, long xStep, float *y, long yStep, long rows, long channels, int accumulates);
+void dtrain_move_rows_4(const float *x, long xStep, float *y, long yStep, long rows, long channels, int accumulates);
+
 // A row of `columns` windows of max pooling, of rows of x `rowStep` floats apart.
 typedef struct {
     const float *x, *dy;

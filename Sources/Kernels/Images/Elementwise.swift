@@ -51,9 +51,4 @@ package enum Elementwise {
     ) {
         for index in 0..<count { dx[index] = dy[index] * y[index] }
     }
-
-    /// y += x.
-    package static func accumulate(_ x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>, count: Int) {
-        for index in 0..<count { y[index] += x[index] }
-    }
 }

@@ -107,7 +107,9 @@ struct TrainingState: Codable, Equatable, Sendable {
         if let there = network, let here = run.network {
             compare("image width", there.width, here.width)
             compare("image height", there.height, here.height)
-        } else if architecture?.layers.node != run.architecture?.layers.node || architecture?.input != run.architecture?.input {
+        } else if architecture?.layers.node.withoutInitialValues != run.architecture?.layers.node.withoutInitialValues
+            || architecture?.input != run.architecture?.input
+        {
             differences.append(Difference(text: "the network's layers differ", change: nil))
         }
         for row in Settings.all where row.resuming == .fixed || row.resuming == .allowed {
