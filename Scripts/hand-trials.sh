@@ -90,8 +90,7 @@ for trial in "${trials[@]}"; do
     augment-strong) arguments+=(--augment strong) ;;
     rate-1e-3) arguments+=(--learning-rate 1e-3) ;;
     ema-0.998) arguments+=(--ema 0.998) ;;
-    # Of some hundred thousand such hands one shows too little of itself.
-    fresh-frames) arguments=(--hand-variation 1.5 --synthetic-frames 10000000 --cache 256 --on-bad-sample skip) ;;
+    fresh-frames) arguments=(--hand-variation 1.5 --synthetic-frames 10000000 --cache 256) ;;
     *) fail "'$trial' is no trial. hint: Scripts/hand-trials.sh --list" ;;
     esac
     [[ ! -e $out/$trial.yaml ]] || arguments+=(--network "$out/$trial.yaml")

@@ -101,6 +101,25 @@ struct StoredExchangeTests {
         }
     }
 
+    /// What Docs/training.md offers for it: He's initial weights where normalisation follows, and blocks that begin as their skips.
+    @Test("With other initial values `dense` has the losses of one rank at its own rate, too", arguments: 2...5)
+    func steadyDense(ranks: Int) throws {
+        let text = NetworkFile.text(Self.dense.run.description).split(separator: "\n").map { line in
+            let isMap = [" scores,", " offsets,", " merge,"].contains { line.contains($0) }
+            return line.replacing("{name: conv3-norm}", with: "{name: conv3-norm, initial-scale: 0}")
+                .replacing("'truncated:0.01'", with: isMap ? "truncated:0.01" : "he")
+        }.joined(separator: "\n")
+        var run = StoredRun(try NetworkFile.parse(text, path: "steady.yaml"))
+        run.optimizer = OptimizerConfiguration(learningRate: 1e-3)
+        run.schedule = Self.dense.run.schedule
+        let reference = try run.run(.allreduce, ranks: 1)[0]
+        #expect(reference.losses[19] < 0.8 * reference.losses[0], "it learns: \(reference.losses)")
+        expectSame(try run.run(.allreduce, ranks: ranks), as: reference, "\(ranks) ranks")
+        // Its first blocks are their skips.
+        let scales = run.description.layers.parameters(of: run.description.input).filter { $0.name.hasSuffix("conv3-norm.scale") }
+        #expect(scales.count > 20 && scales.allSatisfy { $0.initial == .constant(0) })
+    }
+
     @Test("Where `split` divides some of the layers that it could, the losses and weights are those of one rank", arguments: [2, 3, 5])
     func someLayersDivided(ranks: Int) throws {
         var run = Self.ren.run

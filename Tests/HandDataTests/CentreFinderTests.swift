@@ -94,6 +94,15 @@ struct CentreOfMassTests {
         #expect(centre.z == d)
     }
 
+    /// Its fingers point at the camera, so that no piece without a step has 15 cm2; all of it has 40.
+    @Test("a hand in pieces has a centre, and all joints lie near")
+    func pieces() throws {
+        let hands = SyntheticHands(seed: 1, style: HandStyle(model: .varied, variation: 1.5))
+        let frame = hands.frame(2_215_295)
+        let centre = try #require(centreOfMass(frame.depth))
+        #expect(CropGeometry(centre: centre, cube: 250, size: 96, camera: .icvl()).reach(frame.label) < 0.8)
+    }
+
     @Test("frames without a hand have no centre")
     func none() {
         #expect(centreOfMass([UInt16](repeating: 0, count: 320 * 240)) == nil)

@@ -3,7 +3,8 @@
 /// 1. The frame is sampled at about 160 x 120 cells. Neighbours whose depths differ by little are one surface
 ///    (connected components by union-find).
 /// 2. Of the surfaces of at least `leastArea`, the one that comes nearest to the camera is taken: a body or a face behind a hand, or a
-///    wall, is farther; noise is smaller. Where arm and body hang on the hand, its part within `seedDepth` of its nearest is the start.
+///    wall, is farther; noise is smaller. If there is none, a hand may lie in pieces, each finger before the last: then surfaces go on over
+///    steps as deep as a finger. Where arm and body hang on the hand, its part within `seedDepth` of its nearest is the start.
 /// 3. The window of the size of an open hand that holds most of this part and is left by least of it: the hand's end
 ///    of an arm, however the arm comes into the picture.
 /// 4. The mean (u, v, d) of the surface's cells within the middle of the cube about the last mean, some times over.
@@ -12,6 +13,8 @@
 package final class CentreOfMass {
     /// A surface smaller than this is no hand, mm2. A fist seen from its knuckles has about 3,500.
     package static let leastArea = 1500.0
+    /// What neighbours on a surface differ by beyond its slope, mm: noise; and, of a hand in pieces, one finger before another.
+    private static let steps: [Int32] = [8, 30]
     /// How far from its nearest part on a surface may belong to the hand before the cube decides, mm.
     private static let seedDepth = 120
     private static let iterations = 8
@@ -78,8 +81,12 @@ package final class CentreOfMass {
     ///   - cube: edge of the cube that holds a hand, mm.
     package func find(_ frame: DepthFrame, camera: Camera, cube: Double) -> SIMD3<Double>? {
         precondition(frame.width == width && frame.height == height, "frames have the size this was made for")
-        connect(frame, camera)
-        guard let (surface, nearest) = nearestSurface(camera) else { return nil }
+        var found: (surface: Int, nearest: Int)?
+        for deepest in Self.steps where found == nil {
+            connect(frame, camera, deepest: deepest)
+            found = nearestSurface(camera)
+        }
+        guard let (surface, nearest) = found else { return nil }
         let slab = 0...(nearest + Self.seedDepth)
         guard var centre = handEnd(surface, depths: slab, half: cube / 2 * Self.searchShare, camera) else { return nil }
         let half = cube / 2 * Self.handShare
@@ -98,11 +105,12 @@ package final class CentreOfMass {
     // MARK: Surfaces
 
     /// Fills `depths` and joins neighbouring cells of one surface in `surfaces`: roots are a surface's first cells.
-    private func connect(_ frame: DepthFrame, _ camera: Camera) {
+    /// - Parameter deepest: what neighbours may differ by beyond the slope, mm.
+    private func connect(_ frame: DepthFrame, _ camera: Camera, deepest: Int32) {
         let source = frame.depth.baseAddress!
         let depth = depths.baseAddress!
         let parent = surfaces.baseAddress!
-        // Neighbours on a surface differ by up to four times their distance (a slope of 76 degrees), and noise.
+        // Neighbours on a surface differ by up to four times their distance (a slope of 76 degrees), and by a step.
         let slope = Float(min(4 * Double(step) / min(camera.focalU, camera.focalV), 1000))
         for row in 0..<rows {
             let line = source + (row * step + step / 2) * width + step / 2
@@ -117,7 +125,7 @@ package final class CentreOfMass {
                 let own = Int32(value)
                 depth[cell] = own
                 parent[cell] = Int32(truncatingIfNeeded: cell)
-                let gap = 8 + Int32(Float(own) * slope)
+                let gap = deepest + Int32(Float(own) * slope)
                 if column > 0 && depth[cell - 1] != 0 && abs(depth[cell - 1] - own) <= gap { join(cell, cell - 1) }
                 if row > 0 && depth[cell - columns] != 0 && abs(depth[cell - columns] - own) <= gap {
                     join(cell, cell - columns)
