@@ -71,7 +71,7 @@ let package = Package(
         module("Telemetry", ["System", "Memory", "Protobuf"]),
         module("Checkpoints", ["System", "Memory"]),
         module("Reports", ["Telemetry", "Checkpoints", .product(name: "Yams", package: "Yams")]),
-        module("HandData", ["System", "Memory", "CPNG"]),
+        module("HandData", ["System", "Memory", "Kernels", "CPNG"]),
         module("Optimizers", ["System", "Memory", "Kernels", "CLinux"]),
         module("Layers", ["System", "Memory", "Kernels", "Collectives", "Protobuf"]),
         module("Networks", ["System", "Memory", "Kernels", "Layers", .product(name: "Yams", package: "Yams")]),

@@ -209,6 +209,33 @@ void NAMED(dtrain_move_rows_)(const float *x, long xStep, float *y, long yStep, 
     else moveRows(x, xStep, y, yStep, rows, channels, 0);
 }
 
+// MARK: crops
+
+// Products and sums are rounded one by one, as in Swift: fused, a place may fall into the next pixel.
+INLINE float16 cropLanes(const dtrain_crop_row *work, const float16 column) {
+#pragma clang fp contract(off)
+    const float16 x = work->x + column * work->stepX, y = work->y + column * work->stepY;
+    const int16 inside = (x >= 0) & (y >= 0) & (x < (float)work->width) & (y < (float)work->height);
+    const int16 row = __builtin_convertvector(inside ? y : (float16)0, int16), place = __builtin_convertvector(inside ? x : (float16)0, int16);
+    const int16 index = row * (int)work->width + place;
+    int16 depth;
+    UNROLL for (int k = 0; k < 16; k++) depth[k] = work->frame[index[k]];
+    const float16 offset = (__builtin_convertvector(depth, float16) - work->centre) * work->inverse;
+    const float16 within = offset > 1 ? (float16)1 : offset < -1 ? (float16)-1 : offset;
+    return (inside & (depth != 0)) ? within : (float16)1;
+}
+
+void NAMED(dtrain_sample_crop_row_)(const dtrain_crop_row *all) {
+    const dtrain_crop_row copy = *all, *work = &copy;
+    float16 column;
+    for (int k = 0; k < 16; k++) column[k] = (float)k;
+    long i = 0;
+    for (; i + 16 <= work->count; i += 16, column += 16) *(float16 *)(work->crop + i) = cropLanes(work, column);
+    if (i == work->count) return;
+    const float16 last = cropLanes(work, column);
+    for (long k = 0; i + k < work->count; k++) work->crop[i + k] = last[k];
+}
+
 // MARK: max pooling, a row of windows
 
 INLINE void poolRow(const dtrain_pooling *work, const int window) {

@@ -68,6 +68,35 @@ struct ImagePassesTests {
         }
     }
 
+    /// Start and step: along the rows, turned, backwards, beyond each border, and too far for any pixel.
+    static let lines: [(SIMD2<Float>, SIMD2<Float>)] = [
+        ([0.5, 3.5], [1, 0]), ([-2.25, -1.5], [0.75, 0.5]), ([22.5, 11.75], [-0.8, -0.3]), ([3.1, 15], [0.6, -0.9]),
+        ([7, 2], [0, 0.3]), ([-1e9, 5], [1e8, 0]), ([5, 5], [1e-3, 1e20]),
+    ]
+
+    @Test("a row of a crop has the frame's nearest pixels", arguments: [1, 15, 16, 37], sets)
+    func cropRow(count: Int, set: InstructionSet) {
+        let (width, height) = (23, 12)
+        var values = TestValues(seed: 88)
+        // Missing, before the cube, within it, behind it.
+        let frame = GuardedBuffer(
+            values.dyadic(width * height, bound: 3, unit: 1).map { [0, 150, 290, 310, 333, 450, 32_001][Int($0) + 3] as UInt16 }, outside: 7)
+        for (start, step) in Self.lines {
+            let row = GuardedBuffer<Float>(overwriting: count)
+            CropRow.sample(
+                frame.start, width: width, height: height, start: start, step: step, centre: 301.5, inverse: 0.008, into: row.start,
+                count: count, set: set)
+            let expected = (0..<count).map { column -> Float in
+                let place = start + Float(column) * step
+                guard place.x >= 0, place.y >= 0, place.x < Float(width), place.y < Float(height) else { return 1 }
+                let depth = frame.values[Int(place.y) * width + Int(place.x)]
+                return depth == 0 ? 1 : max(min((Float(depth) - 301.5) * 0.008, 1), -1)
+            }
+            #expect(bitDifference(row.values, expected) == nil, "from \(start) by \(step)")
+            #expect(row.isIntact && frame.isIntact)
+        }
+    }
+
     @Test("a NaN wins its window, at any place and number of channels", arguments: [1, 8, 27], sets)
     func notANumber(channels: Int, set: InstructionSet) {
         let pool = Pooling(height: 2, width: 2, channels: channels, window: 2, instructionSet: set)

@@ -100,6 +100,19 @@ void dtrain_normalize_4(const dtrain_normalization *work);
 void dtrain_normalization_input_gradient_3(const dtrain_normalization *work);
 void dtrain_normalization_input_gradient_4(const dtrain_normalization *work);
 
+// A row of a crop: pixel i takes the frame's pixel at (x + i stepX, y + i stepY), fractions cut off, as (depth - centre) inverse within [-1, 1];
+// 1 where there is no measurement (0), or no frame.
+typedef struct {
+    const unsigned short *frame; // (height, width)
+    long width, height;
+    float x, y, stepX, stepY, centre, inverse;
+    float *crop;                 // (count)
+    long count;
+} dtrain_crop_row;
+
+void dtrain_sample_crop_row_3(const dtrain_crop_row *work);
+void dtrain_sample_crop_row_4(const dtrain_crop_row *work);
+
 // y = x, or y += x: `rows` rows of `channels` floats, `xStep` and `yStep` floats apart.
 void dtrain_move_rows_3(const float *x, long xStep, float *y, long yStep, long rows, long channels, int accumulates);
 void dtrain_move_rows_4(const float *x, long xStep, float *y, long yStep, long rows, long channels, int accumulates);

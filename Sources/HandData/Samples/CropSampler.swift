@@ -1,3 +1,5 @@
+import Kernels
+
 /// A frame's depths as a loader or a camera holds them.
 package struct DepthFrame {
     /// (height, width), row-major, mm.
@@ -50,25 +52,11 @@ extension CropGeometry {
         let alongColumns = imagePoint(column: 1, row: 0) - origin
         let alongRows = imagePoint(column: 0, row: 1) - origin
         let step = SIMD2<Float>(alongColumns)
-        let limit = SIMD2<Float>(Float(frame.width), Float(frame.height))
-        let width = frame.width
-        let centreDepth = Float(centre.z)
-        let inverse = Float(1 / half)
         for row in 0..<size {
             // One half is added, so that cutting the fraction off rounds to the nearest pixel.
-            let start = SIMD2<Float>(origin + Double(row) * alongRows) + 0.5
-            let output = target + row &* size
-            for column in 0..<size {
-                let place = start + Float(column) * step
-                var value = Self.background
-                if place.x >= 0 && place.y >= 0 && place.x < limit.x && place.y < limit.y {
-                    let index = Int(truncatingIfNeeded: Int32(place.y)) &* width &+ Int(truncatingIfNeeded: Int32(place.x))
-                    let depth = source[index]
-                    let offset = (Float(depth) - centreDepth) * inverse
-                    value = depth == 0 ? Self.background : max(min(offset, 1), -1)
-                }
-                output[column] = value
-            }
+            CropRow.sample(
+                source, width: frame.width, height: frame.height, start: SIMD2<Float>(origin + Double(row) * alongRows) + 0.5, step: step,
+                centre: Float(centre.z), inverse: Float(1 / half), into: target + row &* size, count: size)
         }
     }
 
