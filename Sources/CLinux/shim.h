@@ -3,6 +3,7 @@
 #include <malloc.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -27,6 +28,10 @@ static inline void dtrain_futex_wait(const void *word, unsigned int seen, long n
     syscall(SYS_futex, word, 0, seen, &limit, 0, 0);
 }
 static inline void dtrain_futex_wake(const void *word) { syscall(SYS_futex, word, 1, 0x7fffffff, 0, 0, 0); }
+
+// Lets the calling thread's sleeps end that much late, so that the kernel can join wake-ups: 50 us unless told. prctl is variadic,
+// which Swift does not import.
+static inline void dtrain_timer_slack(unsigned long nanoseconds) { prctl(PR_SET_TIMERSLACK, nanoseconds, 0, 0, 0); }
 
 // The processor's hint that this is a spinning loop; Swift exposes none.
 static inline void dtrain_spin_hint(void) {

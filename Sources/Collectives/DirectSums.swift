@@ -1,6 +1,27 @@
-/// Sums and maxima of a few numbers over few ranks: each sends its own to all others, and adds all in rank order. One message's
+/// Sums and maxima of a few numbers over all ranks, in rank order.
+protocol FewNumbers: AnyObject {
+    /// Most numbers.
+    static var capacity: Int { get }
+
+    /// - Parameter waiting: called again and again while a rank waits; tells whether nothing else is under way.
+    func reduce(
+        _ values: UnsafeMutableBufferPointer<Double>, _ operation: MPIGroup.Operation, waiting: () throws(CollectiveError) -> Bool
+    ) throws(CollectiveError)
+}
+
+extension MPIGroup.Operation {
+    /// Adds other numbers to some, or takes the larger ones.
+    func apply(_ terms: UnsafePointer<Double>, to values: UnsafeMutableBufferPointer<Double>) {
+        switch self {
+        case .sum: for index in values.indices { values[index] += terms[index] }
+        case .maximum: for index in values.indices { values[index] = max(values[index], terms[index]) }
+        }
+    }
+}
+
+/// `FewNumbers` by messages, over few ranks: each sends its own to all others, and adds all in rank order. One message's
 /// latency, where a tree takes two a level.
-final class DirectSums {
+final class DirectSums: FewNumbers {
     /// Most numbers, of which a message goes without asking leave; and most ranks.
     static let capacity = 1024
     static let mostRanks = 16
@@ -19,9 +40,8 @@ final class DirectSums {
 
     deinit { room.deallocate() }
 
-    /// - Parameter waiting: called again and again while messages are under way.
     func reduce(
-        _ values: UnsafeMutableBufferPointer<Double>, _ operation: MPIGroup.Operation, waiting: () throws(CollectiveError) -> Void
+        _ values: UnsafeMutableBufferPointer<Double>, _ operation: MPIGroup.Operation, waiting: () throws(CollectiveError) -> Bool
     ) throws(CollectiveError) {
         precondition(values.count <= Self.capacity)
         guard let start = values.baseAddress, !values.isEmpty else { return }
@@ -38,14 +58,8 @@ final class DirectSums {
             let destination = (rank + distance) % size
             try messages.send(UnsafeRawBufferPointer(part(rank)), to: destination)
         }
-        try messages.wait(waiting)
+        try messages.wait { () throws(CollectiveError) in _ = try waiting() }
         _ = values.update(fromContentsOf: UnsafeMutableBufferPointer(start: room, count: count))
-        for other in 1..<size {
-            let terms = room + other * Self.capacity
-            switch operation {
-            case .sum: for index in 0..<count { start[index] += terms[index] }
-            case .maximum: for index in 0..<count { start[index] = max(start[index], terms[index]) }
-            }
-        }
+        for other in 1..<size { operation.apply(room + other * Self.capacity, to: values) }
     }
 }

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// The ranks that an MPI launcher started: `MPI_COMM_WORLD`.
@@ -15,8 +16,8 @@ package final class MPICommunicator: Communicator {
     private let world: MPIGroup
     /// The message space of exchanges under way, which must not mix with messages one by one.
     private let exchanges: MPIGroup
-    /// Of a few numbers; nil where there are too many ranks for it, or one.
-    private let direct: DirectSums?
+    /// Nil where there are too many ranks for it, or one.
+    private let few: (any FewNumbers)?
     private let map: NodeMap
     /// How floats are summed and joined: within nodes first, where their ranks share memory.
     private let sums: NodeRanks
@@ -45,10 +46,11 @@ package final class MPICommunicator: Communicator {
             // itself alone.
             setenv("OMPI_MCA_ess_singleton_isolated", "1", 0)
         }
+        // Waits are of tens of microseconds, and there is one at each normalisation of a network.
+        dtrain_timer_slack(1000)
         library = try MPILibrary(rank: launcher.rank ?? 0)
         world = try library.world(maximumCount: options.maximumCount)
         exchanges = try world.duplicate()
-        direct = 2...DirectSums.mostRanks ~= world.size ? DirectSums(group: try world.duplicate()) : nil
         rank = world.rank
         size = world.size
         try options.requireSame(on: world)
@@ -71,11 +73,25 @@ package final class MPICommunicator: Communicator {
                 world: world, group: try world.split(color: world.rank), map: NodeMap(leaders: Array(0..<world.size)),
                 memory: NodeMemory())
         }
+        few = try Self.fewNumbers(world, topology, memory)
         isInTwoLevels = memory.isThere
         sharedMemory = memory.kinds
         packsByNode = options.packs && memory.isThere && map.nodes.count > 1 && map.nodes.count < world.size
         sums = twoLevels ?? oneLevel!
         parts = oneLevel ?? twoLevels!
+    }
+
+    private static func fewNumbers(
+        _ world: MPIGroup, _ topology: Topology, _ memory: NodeMemory
+    ) throws(CollectiveError) -> (any FewNumbers)? {
+        if world.size == 1 { return nil }
+        if topology.map.nodes.count == 1, memory.isThere,
+            let mapping = try SharedMapping.make(partBytes: NodeSums.bytes, node: topology.node, kinds: memory.kinds).mapping
+        {
+            return NodeSums(
+                rank: topology.node.rank, mapping: mapping, progress: { () throws(CollectiveError) in try world.progress() })
+        }
+        return world.size <= DirectSums.mostRanks ? DirectSums(group: try world.duplicate()) : nil
     }
 
     // MARK: Reductions and broadcast
@@ -122,11 +138,12 @@ package final class MPICommunicator: Communicator {
     private func allreduce(
         _ values: UnsafeMutableBufferPointer<Double>, _ operation: MPIGroup.Operation
     ) throws(CollectiveError) {
-        if let direct, values.count <= DirectSums.capacity {
+        if let few, values.count <= type(of: few).capacity {
             // Sums under way go on meanwhile: others may wait for this rank's share of them before they come here.
-            try direct.reduce(values, operation) { () throws(CollectiveError) in
+            try few.reduce(values, operation) { () throws(CollectiveError) in
                 try sums.poll()
                 if parts !== sums { try parts.poll() }
+                return sums.isIdle && parts.isIdle
             }
         } else {
             try settle()

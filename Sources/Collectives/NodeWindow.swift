@@ -1,7 +1,5 @@
-import CLinux
 import Glibc
 import Synchronization
-import System
 
 /// Where the ranks of a node meet in memory: for each rank counters that it alone raises, and a stage that it alone writes.
 ///
@@ -65,13 +63,8 @@ final class NodeWindow {
 
     // MARK: Counters
 
-    private func counter(_ counter: Counter, of rank: Int) -> UnsafeMutablePointer<Atomic<UInt32>> {
-        (parts[rank] + counter.rawValue * 4).assumingMemoryBound(to: Atomic<UInt32>.self)
-    }
-
-    /// How many ranks sleep until a counter of this rank rises.
-    private func sleepers(of rank: Int) -> UnsafeMutablePointer<Atomic<UInt32>> {
-        (parts[rank] + 64).assumingMemoryBound(to: Atomic<UInt32>.self)
+    private func counter(_ counter: Counter, of rank: Int) -> SharedCounter {
+        SharedCounter(parts[rank] + counter.rawValue * 4, sleepers: parts[rank] + 64)
     }
 
     /// What a rank is doing, for the others to compare: one word for even calls, one for odd ones.
@@ -90,38 +83,20 @@ final class NodeWindow {
     }
 
     /// Tells the others that this rank is done with `chunks` chunks.
-    func publish(_ kind: Counter, _ chunks: UInt32) {
-        let own = counter(kind, of: rank)
-        own.pointee.store(chunks, ordering: .sequentiallyConsistent)
-        if sleepers(of: rank).pointee.load(ordering: .sequentiallyConsistent) > 0 { dtrain_futex_wake(own) }
-    }
+    func publish(_ kind: Counter, _ chunks: UInt32) { counter(kind, of: rank).publish(chunks) }
 
     /// Whether all ranks of `ranks` have done `chunks` chunks.
     func reached(_ kind: Counter, _ chunks: UInt32, by ranks: Range<Int>) -> Bool {
-        ranks.allSatisfy { Self.isReached(counter(kind, of: $0).pointee.load(ordering: .acquiring), chunks) }
+        ranks.allSatisfy { counter(kind, of: $0).reached(chunks) }
     }
 
-    /// Waits until all of them have: yields for a moment, as ranks may outnumber cores, then sleeps until woken.
+    /// Waits until all of them have.
     func wait(_ kind: Counter, _ chunks: UInt32, by ranks: Range<Int>) throws(CollectiveError) {
         for other in ranks {
-            let flag = counter(kind, of: other)
-            let start = Stopwatch.now
-            while !Self.isReached(flag.pointee.load(ordering: .acquiring), chunks) {
-                if Stopwatch.now - start < Patience.eager {
-                    sched_yield()
-                    continue
-                }
+            try counter(kind, of: other).wait(chunks) { () throws(CollectiveError) in
                 try progress()
-                let sleeping = sleepers(of: other)
-                sleeping.pointee.add(1, ordering: .sequentiallyConsistent)
-                let seen = flag.pointee.load(ordering: .sequentiallyConsistent)
-                // A millisecond at most, as MPI moves nothing by itself.
-                if !Self.isReached(seen, chunks) { dtrain_futex_wait(flag, seen, 1_000_000) }
-                sleeping.pointee.subtract(1, ordering: .sequentiallyConsistent)
+                return true
             }
         }
     }
-
-    /// Counters wrap around.
-    private static func isReached(_ value: UInt32, _ target: UInt32) -> Bool { Int32(bitPattern: value &- target) >= 0 }
 }

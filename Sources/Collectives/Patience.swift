@@ -7,8 +7,8 @@ import System
 /// It does not go on yielding: where ranks outnumber processors, two that yield to each other can keep one processor from two
 /// that compute on the other, as the kernel sees all four at work.
 struct Patience {
-    /// Seconds in which a rank yields: what a short message takes within a node.
-    static let eager = 50e-6
+    /// Seconds in which a rank yields: what a short message takes between nodes, and ranks that compute alike are apart.
+    static let eager = 200e-6
     /// Longest sleep, microseconds: at 1 Gbit/s 25 kB travel meanwhile, less than a socket's buffer.
     private static let longest = 200.0
 

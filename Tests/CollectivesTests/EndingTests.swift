@@ -50,8 +50,8 @@ struct EndingTests {
         #expect(lines.first?.contains("hint: ranks disagree on a length") == true)
     }
 
-    @Test func ranksThatSumDifferentNumbersAreTold() throws {
-        let outcome = try Subprocess.mpirun(ranks: 2, [probe, "differ"])
+    @Test(arguments: ["differ", "differ-few"]) func ranksThatSumDifferentNumbersAreTold(how: String) throws {
+        let outcome = try Subprocess.mpirun(ranks: 2, [probe, how])
         #expect(outcome.status == 2)
         #expect(complaints(outcome).allSatisfy { $0.contains("ranks entered different collectives") && $0.contains("hint: ") })
         #expect(!complaints(outcome).isEmpty)

@@ -1,4 +1,5 @@
 import Collectives
+import Glibc
 
 /// Every collective once, compared with its definition: each rank's input is a function of its number, so that every
 /// rank can compute by itself what must come out.
@@ -101,6 +102,26 @@ struct Exercise {
             })
         tally.mix(rounded)
         tally.check("sum of a number", try communicator.sum(Double(rank + 1)) == Double(size * (size + 1) / 2))
+        tally.check("sums of few numbers", try fewNumbers())
+    }
+
+    /// One sum after the other of changing lengths, as normalisations make them, some ranks late by turns: each has its own terms,
+    /// added in rank order.
+    private func fewNumbers() throws -> Bool {
+        func term(_ rank: Int, _ turn: Int, _ index: Int) -> Double { 1 / Double(3 + rank * 7 + turn * 5 + index) }
+        for turn in 0..<200 {
+            if turn % 25 == rank { usleep(2000) }
+            let largest = turn % 4 == 3
+            var values = (0..<1 + turn * 37 % 300).map { term(rank, turn, $0) }
+            let expected = values.indices.map { index in
+                let terms = (0..<size).map { term($0, turn, index) }
+                return largest ? terms.max()! : terms.dropFirst().reduce(terms[0], +)
+            }
+            try values.withUnsafeMutableBufferPointer { largest ? try communicator.maximum($0) : try communicator.sum($0) }
+            let isRight = zip(values, expected).allSatisfy { abs($0 - $1) <= (size > 16 ? 1e-14 : 0) }
+            if !isRight { return false }
+        }
+        return true
     }
 
     private func bytes(_ tally: inout Tally) throws {

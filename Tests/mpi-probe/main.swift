@@ -14,6 +14,7 @@ let usage = """
            mpi-probe wait SECONDS                             rank 0 is late for a barrier; processor time of the others
            mpi-probe rate COUNT REPEATS                       seconds of a sum of that many floats, best of the repeats
            mpi-probe differ                                   ranks sum different numbers of values
+           mpi-probe differ-few                               the same with a few numbers
            mpi-probe disagree                                 rank 0 sends more than rank 1 expects
     """
 
@@ -83,6 +84,9 @@ do {
         try printLine(["rank": Double(communicator.rank), "seconds": best])
     case ("differ", 0):
         var values = [Float](repeating: 1, count: 1000 + communicator.rank)
+        try values.withUnsafeMutableBufferPointer { try communicator.sum($0) }
+    case ("differ-few", 0):
+        var values = [Double](repeating: 1, count: 10 + communicator.rank)
         try values.withUnsafeMutableBufferPointer { try communicator.sum($0) }
     case ("disagree", 0):
         var bytes = [UInt8](repeating: 0, count: communicator.rank == 0 ? 100 : 10)
