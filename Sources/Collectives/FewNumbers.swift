@@ -18,3 +18,20 @@ extension MPIGroup.Operation {
         }
     }
 }
+
+extension MPICommunicator {
+    /// What adds few numbers fastest: shared memory within one node, else messages; nil where there are too many ranks for these, or
+    /// one. All ranks call it.
+    static func fewNumbers(
+        _ world: MPIGroup, _ topology: Topology, _ memory: NodeMemory
+    ) throws(CollectiveError) -> (any FewNumbers)? {
+        if world.size == 1 { return nil }
+        if topology.map.nodes.count == 1, memory.isThere,
+            let mapping = try SharedMapping.make(partBytes: NodeSums.bytes, node: topology.node, kinds: memory.kinds).mapping
+        {
+            return NodeSums(
+                rank: topology.node.rank, mapping: mapping, progress: { () throws(CollectiveError) in try world.progress() })
+        }
+        return world.size <= DirectSums.mostRanks ? DirectSums(group: try world.duplicate()) : nil
+    }
+}

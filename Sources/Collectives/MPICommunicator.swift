@@ -81,19 +81,6 @@ package final class MPICommunicator: Communicator {
         parts = oneLevel ?? twoLevels!
     }
 
-    private static func fewNumbers(
-        _ world: MPIGroup, _ topology: Topology, _ memory: NodeMemory
-    ) throws(CollectiveError) -> (any FewNumbers)? {
-        if world.size == 1 { return nil }
-        if topology.map.nodes.count == 1, memory.isThere,
-            let mapping = try SharedMapping.make(partBytes: NodeSums.bytes, node: topology.node, kinds: memory.kinds).mapping
-        {
-            return NodeSums(
-                rank: topology.node.rank, mapping: mapping, progress: { () throws(CollectiveError) in try world.progress() })
-        }
-        return world.size <= DirectSums.mostRanks ? DirectSums(group: try world.duplicate()) : nil
-    }
-
     // MARK: Reductions and broadcast
 
     package func sum(_ values: UnsafeMutableBufferPointer<Float>, wire: WireFormat) throws(CollectiveError) {

@@ -29,11 +29,7 @@ struct SharedCounter {
     func wait(_ count: UInt32, progress: () throws(CollectiveError) -> Bool) throws(CollectiveError) {
         let start = Stopwatch.now
         while !reached(count) {
-            if Stopwatch.now - start < Patience.eager {
-                sched_yield()
-                continue
-            }
-            guard try progress() else {
+            guard Stopwatch.now - start >= Patience.eager, try progress() else {
                 sched_yield()
                 continue
             }
