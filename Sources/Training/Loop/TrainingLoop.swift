@@ -19,6 +19,7 @@ extension Trainer {
         do {
             try train()
         } catch let failure as TrainingFailure {
+            savingNotice?.withdraw()
             // What is being written is sound, and must not be lost with the run; its own failure is not the first.
             let isSaved = failure.savesSteps && saveBeforeEnding()
             watchdog.enter(.ending, step: step)

@@ -13,6 +13,7 @@ final class SavingNotice: @unchecked Sendable {
     /// Seconds from the signal to the line at the latest, while mpirun still passes it on.
     private static let delay = 0.3
 
+    /// Or is not to be said any more.
     private let isSaid = Atomic<Bool>(false)
     private let supervision: Supervision?
     private let isWatched: Bool
@@ -42,6 +43,9 @@ final class SavingNotice: @unchecked Sendable {
                 if let step = stepUnderWay() { say(step: step) }
             })
     }
+
+    /// Nothing more is to be said: the run has failed. mpirun ends the ranks that end last by a signal, which asks for nothing.
+    func withdraw() { isSaid.store(true, ordering: .relaxed) }
 
     /// Says it, once.
     func say(step: Int) {
