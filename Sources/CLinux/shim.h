@@ -3,6 +3,7 @@
 #include <malloc.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -32,6 +33,22 @@ static inline void dtrain_futex_wake(const void *word) { syscall(SYS_futex, word
 // Lets the calling thread's sleeps end that much late, so that the kernel can join wake-ups: 50 us unless told. prctl is variadic,
 // which Swift does not import.
 static inline void dtrain_timer_slack(unsigned long nanoseconds) { prctl(PR_SET_TIMERSLACK, nanoseconds, 0, 0, 0); }
+
+// Watching sockets: events are of what is new since the last (EPOLLET). Swift's Glibc has no epoll, and ppoll is declared under
+// _GNU_SOURCE only. A socket that is watched already stays so.
+static inline int dtrain_watch(void) { return epoll_create1(EPOLL_CLOEXEC); }
+static inline void dtrain_watch_socket(int watch, int file) {
+    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data = {.fd = file}};
+    epoll_ctl(watch, EPOLL_CTL_ADD, file, &event);
+}
+// How many sockets had something, 0 when none did in time.
+static inline int dtrain_wait_for_sockets(int watch, long nanoseconds) {
+    struct { long seconds, nanoseconds; } limit = {nanoseconds / 1000000000, nanoseconds % 1000000000};
+    struct { int file; short wanted, seen; } file = {watch, 1 /* POLLIN */, 0};
+    if (syscall(SYS_ppoll, &file, 1ul, &limit, 0, 8ul) <= 0) return 0;
+    struct epoll_event events[16];
+    return epoll_wait(watch, events, 16, 0);
+}
 
 // The processor's hint that this is a spinning loop; Swift exposes none.
 static inline void dtrain_spin_hint(void) {

@@ -65,6 +65,12 @@ package protocol Communicator: AnyObject {
         wire: WireFormat
     ) throws(CollectiveError)
 
+    /// Starts what `reduceScatterSum` does. Until it is done `values` stay as they are, and `sums` are the communicator's. All ranks
+    /// start the same exchanges in the same order, and finish them in any.
+    func startReduceScatterSum(
+        _ values: UnsafeBufferPointer<Float>, counts: [Int], into sums: UnsafeMutableBufferPointer<Float>
+    ) throws(CollectiveError) -> any PendingExchange
+
     /// Joins every rank's `part` in rank order.
     ///
     /// `part` has `counts[rank]` elements; `whole` the sum of `counts`; `counts` is the same on all ranks. `part` may lie in its
@@ -73,6 +79,11 @@ package protocol Communicator: AnyObject {
         _ part: UnsafeBufferPointer<Float>, counts: [Int], into whole: UnsafeMutableBufferPointer<Float>,
         wire: WireFormat
     ) throws(CollectiveError)
+
+    /// Starts what `allgather` does, on the terms of `startReduceScatterSum`.
+    func startAllgather(
+        _ part: UnsafeBufferPointer<Float>, counts: [Int], into whole: UnsafeMutableBufferPointer<Float>
+    ) throws(CollectiveError) -> any PendingExchange
 
     /// Starts to send `sendCounts[r]` bytes to each rank r and to receive `receiveCounts[r]` from it; both lie in rank
     /// order.
@@ -154,6 +165,20 @@ extension Communicator {
     package var packsByNode: Bool { false }
 
     package func reservePacking(room: Int) throws(CollectiveError) {}
+
+    package func startReduceScatterSum(
+        _ values: UnsafeBufferPointer<Float>, counts: [Int], into sums: UnsafeMutableBufferPointer<Float>
+    ) throws(CollectiveError) -> any PendingExchange {
+        try reduceScatterSum(values, counts: counts, into: sums)
+        return DoneExchange()
+    }
+
+    package func startAllgather(
+        _ part: UnsafeBufferPointer<Float>, counts: [Int], into whole: UnsafeMutableBufferPointer<Float>
+    ) throws(CollectiveError) -> any PendingExchange {
+        try allgather(part, counts: counts, into: whole)
+        return DoneExchange()
+    }
 
     package func startPackedAlltoall(
         _ bytes: UnsafeRawBufferPointer, sendCounts: [Int],

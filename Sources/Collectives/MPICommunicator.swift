@@ -149,12 +149,28 @@ package final class MPICommunicator: Communicator {
         _ values: UnsafeBufferPointer<Float>, counts: [Int], into sums: UnsafeMutableBufferPointer<Float>,
         wire: WireFormat
     ) throws(CollectiveError) {
+        try start(reduceScatter: values, counts: counts, into: sums, wire: wire).finish()
+    }
+
+    package func startReduceScatterSum(
+        _ values: UnsafeBufferPointer<Float>, counts: [Int], into sums: UnsafeMutableBufferPointer<Float>
+    ) throws(CollectiveError) -> any PendingExchange { try start(reduceScatter: values, counts: counts, into: sums, wire: .fp32) }
+
+    private func start(
+        reduceScatter values: UnsafeBufferPointer<Float>, counts: [Int], into sums: UnsafeMutableBufferPointer<Float>,
+        wire: WireFormat
+    ) throws(CollectiveError) -> any PendingExchange {
         precondition(counts.count == size && counts.reduce(0, +) == values.count && sums.count == counts[rank])
-        if values.isEmpty { return }
-        try settle()
+        if values.isEmpty { return DoneExchange() }
         traffic += map.reduceScatter(
             parts: counts.map { $0 * wire.stride }, rank: rank, inTwoLevels: isInTwoLevels)
-        try parts.start(parts.reduceScatter(values, counts: counts, into: sums, wire: travelling(wire))).finish()
+        return try startParts(parts.reduceScatter(values, counts: counts, into: sums, wire: travelling(wire)))
+    }
+
+    /// Begins a job of parts behind those under way.
+    private func startParts(_ job: NodeJob) throws(CollectiveError) -> any PendingExchange {
+        if sums !== parts { try sums.finishAll() }
+        return try parts.start(job)
     }
 
     // MARK: Joining and exchanging parts
@@ -163,11 +179,20 @@ package final class MPICommunicator: Communicator {
         _ part: UnsafeBufferPointer<Float>, counts: [Int], into whole: UnsafeMutableBufferPointer<Float>,
         wire: WireFormat
     ) throws(CollectiveError) {
+        try start(allgather: part, counts: counts, into: whole, wire: wire).finish()
+    }
+
+    package func startAllgather(
+        _ part: UnsafeBufferPointer<Float>, counts: [Int], into whole: UnsafeMutableBufferPointer<Float>
+    ) throws(CollectiveError) -> any PendingExchange { try start(allgather: part, counts: counts, into: whole, wire: .fp32) }
+
+    private func start(
+        allgather part: UnsafeBufferPointer<Float>, counts: [Int], into whole: UnsafeMutableBufferPointer<Float>, wire: WireFormat
+    ) throws(CollectiveError) -> any PendingExchange {
         precondition(counts.count == size && counts.reduce(0, +) == whole.count && part.count == counts[rank])
-        if whole.isEmpty { return }
-        try settle()
+        if whole.isEmpty { return DoneExchange() }
         traffic += map.allgather(parts: counts.map { $0 * wire.stride }, rank: rank, inTwoLevels: isInTwoLevels)
-        try parts.start(parts.allgather(part, counts: counts, into: whole, wire: travelling(wire))).finish()
+        return try startParts(parts.allgather(part, counts: counts, into: whole, wire: travelling(wire)))
     }
 
     package func allgather(_ bytes: [UInt8]) throws(CollectiveError) -> [[UInt8]] {
@@ -269,7 +294,8 @@ package final class MPICommunicator: Communicator {
         precondition(receiveCounts.count == size && receiveCounts.reduce(0, +) == received.count)
         let (outgoing, incoming) = (bytes.parts(sendCounts), received.parts(receiveCounts))
         let far = try packing.start(outgoing: outgoing, incoming: incoming)
-        return PackedExchange(far, near: try startStraight(outgoing, incoming, among: map.nodes[place.node]))
+        return PackedExchange(
+            far, near: try startStraight(outgoing, incoming, among: map.nodes[place.node]), arrivals: library.arrivals)
     }
 
     // MARK: Point to point
@@ -324,52 +350,6 @@ package final class MPICommunicator: Communicator {
             Result { () throws(CollectiveError) in try body(buffer) }
         }
         try result.get()
-    }
-}
-
-/// An alltoall of messages that MPI has under way.
-private final class MPIExchange: PendingExchange {
-    private let messages: MPIMessages
-    /// Sums that others may wait for meanwhile.
-    private let sums: [NodeRanks]
-
-    init(_ messages: MPIMessages, beside sums: [NodeRanks]) {
-        self.messages = messages
-        self.sums = sums
-    }
-
-    func poll() throws(CollectiveError) -> Bool {
-        for sum in sums { try sum.poll() }
-        let isDone = try messages.poll()
-        try messages.doMeanwhile()
-        return isDone
-    }
-
-    func finish() throws(CollectiveError) {
-        while !sums.allSatisfy(\.isIdle) { if try poll() { return } }
-        try messages.wait()
-    }
-}
-
-/// One whose messages to other nodes are packed.
-private final class PackedExchange: PendingExchange {
-    private let far: NodePacking.Exchange
-    private let near: MPIExchange
-
-    init(_ far: NodePacking.Exchange, near: MPIExchange) {
-        self.far = far
-        self.near = near
-    }
-
-    func poll() throws(CollectiveError) -> Bool {
-        // It moves the packed ones too.
-        let isNearDone = try near.poll()
-        return isNearDone && far.isDone
-    }
-
-    func finish() throws(CollectiveError) {
-        let patience = Patience()
-        while try !poll() { patience.wait() }
     }
 }
 

@@ -151,6 +151,9 @@ final class MPIGroup {
         return Array(room)
     }
 
+    /// A wait's beginning.
+    func patience() -> Patience { Patience(library.arrivals) }
+
     /// Lets the library move what is under way (`MPI_Iprobe`).
     func progress() throws(CollectiveError) {
         var isThere: Int32 = 0
@@ -173,7 +176,7 @@ final class MPIGroup {
     ) throws(CollectiveError) {
         var request = started
         let status = status ?? dtrain_status_ignore()
-        let patience = Patience()
+        let patience = Patience(library.arrivals)
         while true {
             var isDone: Int32 = 0
             try library.check(call) { MPI_Test(&request, &isDone, status) }

@@ -6,6 +6,7 @@ final class MPILibrary {
     private let thread = pthread_self()
     private var rank: Int
     private var isFinished = false
+    let arrivals = Arrivals()
     /// What to do while this rank waits for others.
     var meanwhile: (() throws(CollectiveError) -> Void)?
     private var isInMeanwhile = false

@@ -93,7 +93,7 @@ final class MPIMessages {
     /// Waits until all messages are done, asleep when it takes long.
     /// - Parameter meanwhile: called each time that they are not.
     func wait(_ meanwhile: () throws(CollectiveError) -> Void = {}) throws(CollectiveError) {
-        let patience = Patience()
+        let patience = Patience(library.arrivals)
         while try !poll() {
             try meanwhile()
             try library.doMeanwhile()

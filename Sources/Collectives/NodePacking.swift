@@ -71,7 +71,7 @@ final class NodePacking {
         let sends = far.reduce(0) { $0 + outgoing[$1].count }
         let receives = far.reduce(0) { $0 + incoming[$1].count }
         precondition(max(sends, receives) <= room, "\(max(sends, receives)) bytes for a room of \(room)")
-        let patience = Patience()
+        let patience = group.patience()
         while true {
             try poll()
             if exchanges.isEmpty { (outEnd, inEnd) = (0, 0) }

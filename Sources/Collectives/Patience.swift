@@ -12,7 +12,10 @@ struct Patience {
     /// Longest sleep, microseconds: at 1 Gbit/s 25 kB travel meanwhile, less than a socket's buffer.
     private static let longest = 200.0
 
+    private let arrivals: Arrivals
     private let start = Stopwatch.now
+
+    init(_ arrivals: Arrivals) { self.arrivals = arrivals }
 
     /// Waits a little: an eighth of what was waited before.
     func wait() {
@@ -20,7 +23,7 @@ struct Patience {
         if waited < Self.eager {
             sched_yield()
         } else {
-            usleep(UInt32(min(Self.longest, waited * 1e6 / 8)))
+            arrivals.sleep(microseconds: min(Self.longest, waited * 1e6 / 8))
         }
     }
 }

@@ -154,12 +154,14 @@ package struct ExchangePlan: Sendable {
         if let layout, let window = setting.window {
             return SplitExchange.packingRoom(layout: layout, outputs: window.hidden, maximumSamples: setting.shard)
         }
-        // One layer after the other: x of the own samples to those that hold its columns, and there of all samples.
+        // x of the own samples to those that hold its columns, and there of all samples; of one layer after the other, or of one in each
+        // branch.
         let widths = setting.divisible.map { declared in
             let held = division.rows[declared.name]!.map { $0.reduce(0) { $0 + $1.count } }.max() ?? 0
             return max(declared.shape[0], ranks * held)
         }
-        return (widths.max() ?? 0) * setting.shard * MemoryLayout<Float>.stride
+        let layers = setting.divisible.contains(where: \.isAbreast) ? Branches.mostAbreast : 1
+        return layers * (widths.max() ?? 0) * setting.shard * MemoryLayout<Float>.stride
     }
 
     /// The exchange of this rank; all ranks make theirs together.

@@ -34,9 +34,7 @@ package final class StoredExchange: GradientExchange, @unchecked Sendable {
     private let travels: Bool
     /// On their way.
     private var travelling: [any PendingExchange] = []
-    private var lastLook = 0.0
-    /// Seconds between two looks at what is on its way.
-    private static let lookEvery = 50e-6
+    private lazy var lookout = Lookout(team) { [unowned self] in _ = try travelling.last?.poll() }
     /// Holds the memory of what follows.
     private let arena: Arena
     /// Sums of the own part of a bucket.
@@ -135,19 +133,11 @@ package final class StoredExchange: GradientExchange, @unchecked Sendable {
     private func forEachBeside(
         _ items: Int, on team: WorkerTeam, _ body: (_ item: Int, _ thread: Int) -> Void
     ) throws {
-        var failure: (any Error)?
         team.forEach(items) { item, thread in
             body(item, thread)
-            // The main thread's affair.
-            guard thread == 0, failure == nil, Stopwatch.now - lastLook >= Self.lookEvery else { return }
-            do { try team.asOutside(look) } catch { failure = error }
+            lookout.itemDone(thread)
         }
-        if let failure { throw failure }
-    }
-
-    private func look() throws {
-        if let last = travelling.last { _ = try last.poll() }
-        lastLook = Stopwatch.now
+        try lookout.check()
     }
 
     private func finish(_ bucket: Int) throws {

@@ -10,6 +10,10 @@ package struct Branches: LayerDescription {
     package var branches: [[LayerNode]] = []
     package var join = Join.concatenate
 
+    /// Branches that are under way at the same time at most: while one waits for other ranks, another computes. Each needs a buffer
+    /// for its gradient.
+    package static let mostAbreast = 4
+
     package init() {}
     package init(_ branches: [[LayerNode]], join: Join = .concatenate) {
         self.branches = branches
@@ -43,7 +47,7 @@ package struct Branches: LayerDescription {
 
     package func parameters(of input: Shape) -> [LayerParameterDeclaration] {
         branches.enumerated().flatMap { number, nodes in
-            nodes.parameters(of: input).map { $0.inside(Self.name(number)) }
+            nodes.parameters(of: input).map { $0.inside(Self.name(number), isAbreast: join == .concatenate && branches.count > 1) }
         }
     }
 
@@ -85,63 +89,92 @@ private final class BranchesLayer: Layer {
     }
 
     func forward(_ x: UnsafeMutablePointer<Float>, _ pass: Pass) throws -> UnsafeMutablePointer<Float> {
-        var first = 0
-        for (number, branch) in branches.enumerated() {
-            switch join {
-            case .concatenate:
-                try concatenate(branch, channels[number], at: y + first, x, pass)
-                first += channels[number]
-            case .add:
-                let part = try branch.forward(x, pass)
-                try pass.forEachValue(pass.samples * output.count) { range in
-                    if number == 0 {
-                        (y + range.lowerBound).update(from: part + range.lowerBound, count: range.count)
-                    } else {
-                        for index in range { y[index] += part[index] }
-                    }
-                }
-            }
+        switch join {
+        case .concatenate: try concatenate(x, pass)
+        case .add: try add(x, pass)
         }
         return y
     }
 
+    private func add(_ x: UnsafeMutablePointer<Float>, _ pass: Pass) throws {
+        for (number, branch) in branches.enumerated() {
+            let part = try branch.forward(x, pass)
+            try pass.forEachValue(pass.samples * output.count) { range in
+                if number == 0 {
+                    (y + range.lowerBound).update(from: part + range.lowerBound, count: range.count)
+                } else {
+                    for index in range { y[index] += part[index] }
+                }
+            }
+        }
+    }
+
+    /// Where each branch's channels begin in a position of the output.
+    private var offsets: [Int] { channels.indices.map { channels[..<$0].reduce(0, +) } }
+
+    /// Each branch's result beside the others': written there, or copied.
+    private func concatenate(_ x: UnsafeMutablePointer<Float>, _ pass: Pass) throws {
+        let (all, offsets) = (output.channels, offsets)
+        func isPlaced(_ number: Int) -> Bool { branches[number].finishes.contains(.place) }
+        try sideBySide(branches.indices) { number in
+            LayerSequence.ForwardWalk(x: x, finish: isPlaced(number) ? Finish(place: (y + offsets[number], all)) : Finish())
+        } advance: { number, walk in
+            guard try branches[number].advance(&walk, pass) else { return false }
+            if isPlaced(number) { return true }
+            // A vector's positions are its samples.
+            try pass.move(
+                walk.x, Shape(height: output.height, width: output.width, channels: channels[number]), to: y + offsets[number],
+                yStep: all)
+            return true
+        }
+    }
+
     func backward(_ dy: UnsafeMutablePointer<Float>, _ pass: Pass) throws -> UnsafeMutablePointer<Float>? {
         var sum: UnsafeMutablePointer<Float>?
-        var first = output.channels
-        for (number, branch) in branches.enumerated().reversed() {
-            if join == .concatenate { first -= channels[number] }
-            let gradient = try branch.backward(
-                join == .concatenate ? dy + first : dy, step: join == .concatenate ? output.channels : nil, keeping: true,
-                into: needsInputGradient ? sum : nil, pass)
-            if needsInputGradient { sum = gradient } else if let gradient { pass.pool.give(gradient) }
+        let offsets = offsets
+        try sideBySide(branches.indices.reversed()) { number in
+            branches[number].backwardWalk(
+                join == .concatenate ? dy + offsets[number] : dy, step: join == .concatenate ? output.channels : nil, keeping: true)
+        } advance: { number, walk in
+            guard try branches[number].advance(&walk, into: needsInputGradient ? sum : nil, pass) else { return false }
+            if needsInputGradient { sum = walk.gradient } else if let gradient = walk.gradient { pass.pool.give(gradient) }
+            return true
         }
         pass.pool.give(dy)
         return sum
     }
 
+    private var abreast: Int { branches.contains(where: \.isPiecewise) ? min(Branches.mostAbreast, branches.count) : 1 }
+
+    /// Runs a pass through the branches, one after the other or some by turns.
+    /// - Parameter advance: whether it came to the branch's end.
+    private func sideBySide<Walk>(
+        _ numbers: some Sequence<Int>, begin: (_ number: Int) -> Walk, advance: (_ number: Int, _ walk: inout Walk) throws -> Bool
+    ) throws {
+        var waiting = numbers.makeIterator()
+        var walks = [(number: Int, walk: Walk)?](repeating: nil, count: abreast)
+        while true {
+            for index in walks.indices {
+                if walks[index] == nil, let number = waiting.next() { walks[index] = (number, begin(number)) }
+                guard let number = walks[index]?.number else {
+                    if walks.allSatisfy({ $0 == nil }) { return }
+                    continue
+                }
+                if try advance(number, &walks[index]!.walk) { walks[index] = nil }
+            }
+        }
+    }
+
     func planBackward(_ plan: inout GradientPlan) {
         plan.take()
+        // What waits holds a buffer.
+        for _ in 1..<abreast { plan.take() }
         for branch in branches {
             plan.take()
             branch.planBackward(&plan)
             plan.give()
         }
-        plan.give()
-    }
-
-    /// A branch's result beside the others': written there, or copied.
-    private func concatenate(
-        _ branch: LayerSequence, _ channels: Int, at target: UnsafeMutablePointer<Float>, _ x: UnsafeMutablePointer<Float>,
-        _ pass: Pass
-    ) throws {
-        let all = output.channels
-        if branch.finishes.contains(.place) {
-            _ = try branch.forward(x, finish: Finish(place: (target, all)), pass)
-            return
-        }
-        let part = try branch.forward(x, pass)
-        // A vector's positions are its samples.
-        try pass.move(part, Shape(height: output.height, width: output.width, channels: channels), to: target, yStep: all)
+        for _ in 0..<abreast { plan.give() }
     }
 }
 

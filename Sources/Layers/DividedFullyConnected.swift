@@ -5,7 +5,7 @@ import Memory
 /// A fully connected layer divided by its input rows: each rank holds some rows of the weights, for the whole global batch.
 /// What travels is x to the holders of its columns, partial sums of y, the gradient of y to all, and that of x back: megabytes,
 /// where the weights' gradient has hundreds (Krizhevsky 2014, "One weird trick").
-final class DividedFullyConnectedLayer: Layer {
+final class DividedFullyConnectedLayer: PiecewiseLayer {
     private let inputs, outputs: Int
     private let communicator: any Communicator
     private let weight: LayerParameter
@@ -24,6 +24,8 @@ final class DividedFullyConnectedLayer: Layer {
     private let needsInputGradient: Bool
     /// Samples of each rank in this pass.
     private var counts: [Int]
+    /// What this layer waits for.
+    private var travelling: (any PendingExchange)?
 
     private var held: Range<Int> { columns[communicator.rank] }
     private var globalSamples: Int { counts.reduce(0, +) }
@@ -53,10 +55,28 @@ final class DividedFullyConnectedLayer: Layer {
 
     // MARK: Forward
 
-    func forward(_ x: UnsafeMutablePointer<Float>, _ pass: Pass) throws -> UnsafeMutablePointer<Float> {
-        try pass.waiting { try shareCounts(pass) }
-        if pass.mode == .evaluation { return try predict(x, pass) }
-        try sendInputs(x, pass)
+    func forwardPieces(_ x: UnsafeMutablePointer<Float>, _ pass: Pass) -> LayerPieces {
+        if pass.mode == .evaluation { return LayerPieces([{ try self.predict(x, pass) }]) }
+        return LayerPieces([
+            {
+                try self.sendInputs(x, pass)
+                return nil
+            },
+            {
+                try self.arrive(pass)
+                try self.multiply(pass)
+                return nil
+            },
+            {
+                try self.arrive(pass)
+                try self.addBias(pass)
+                return self.y
+            },
+        ])
+    }
+
+    /// Partial sums of y, on their way to the ranks whose samples they are of.
+    private func multiply(_ pass: Pass) throws {
         let samples = globalSamples
         try pass.forEach(blocks(outputs)) { item, _ in
             let range = block(item, of: outputs)
@@ -64,22 +84,32 @@ final class DividedFullyConnectedLayer: Layer {
                 m: samples, n: range.count, k: held.count, a: heldX, strideA: held.count, b: weight.values + range.lowerBound,
                 strideB: outputs, beta: 0, c: wholeY + range.lowerBound, strideC: outputs)
         }
-        try pass.waiting {
-            try communicator.reduceScatterSum(
+        travelling = try pass.start {
+            try communicator.startReduceScatterSum(
                 UnsafeBufferPointer(start: wholeY, count: samples * outputs), counts: counts.map { $0 * outputs },
                 into: UnsafeMutableBufferPointer(start: y, count: pass.samples * outputs))
         }
-        guard let bias = bias?.values else { return y }
+    }
+
+    private func addBias(_ pass: Pass) throws {
+        guard let bias = bias?.values else { return }
         try pass.forEach(pass.samples) { sample, _ in
             let row = y + sample &* outputs
             for index in 0..<outputs { row[index] += bias[index] }
         }
-        return y
+    }
+
+    /// Waits for what is on its way.
+    private func arrive(_ pass: Pass) throws {
+        guard let travelling else { return }
+        self.travelling = nil
+        try pass.finish(travelling)
     }
 
     private func predict(_ x: UnsafeMutablePointer<Float>, _ pass: Pass) throws -> UnsafeMutablePointer<Float> {
         try prediction.scale(x, inputs: inputs, pass)
         try sendInputs(prediction.scaled, pass)
+        try arrive(pass)
         try prediction.multiply(heldX, samples: globalSamples, weights: weight.values, rows: held.count, pass)
         var first = 0
         for count in counts {
@@ -109,74 +139,91 @@ final class DividedFullyConnectedLayer: Layer {
         return y
     }
 
-    /// Every rank may have its own number of samples.
-    private func shareCounts(_ pass: Pass) throws {
-        var own = Float(pass.samples)
-        try withUnsafeTemporaryAllocation(of: Float.self, capacity: columns.count) { all in
-            try withUnsafePointer(to: &own) { own in
-                try communicator.allgather(
-                    UnsafeBufferPointer(start: own, count: 1), counts: Array(repeating: 1, count: columns.count),
-                    into: UnsafeMutableBufferPointer(rebasing: all[..<columns.count]))
-            }
-            for rank in counts.indices { counts[rank] = Int(all[rank]) }
-        }
-    }
-
     /// x of all ranks' samples, in the held columns.
     private func sendInputs(_ x: UnsafePointer<Float>, _ pass: Pass) throws {
+        counts = try pass.countsOfRanks()
         try pass.forEach(pass.samples) { sample, _ in
             for columns in columns {
                 (ownMessages + (pass.samples &* columns.lowerBound &+ sample &* columns.count)).update(
                     from: x + (sample &* inputs &+ columns.lowerBound), count: columns.count)
             }
         }
-        try pass.waiting { try exchange(ownMessages, sends: pass.samples, heldX, toHolders: true) }
+        try exchange(heldX, toHolders: true, pass)
     }
 
-    private func exchange(
-        _ own: UnsafeMutablePointer<Float>, sends samples: Int, _ held: UnsafeMutablePointer<Float>, toHolders: Bool
-    ) throws {
+    /// - Parameter held: of all samples, in the held columns; the own samples' messages are its counterpart.
+    private func exchange(_ held: UnsafeMutablePointer<Float>, toHolders: Bool, _ pass: Pass) throws {
+        let (own, samples) = (ownMessages, pass.samples)
         let stride = MemoryLayout<Float>.stride
         let ownCounts = columns.map { $0.count * samples * stride }
         let heldCounts = counts.map { $0 * self.held.count * stride }
         let ownBytes = UnsafeMutableRawBufferPointer(start: own, count: ownCounts.reduce(0, +))
         let heldBytes = UnsafeMutableRawBufferPointer(start: held, count: heldCounts.reduce(0, +))
-        let pending =
+        travelling = try pass.start {
             toHolders
-            ? try communicator.startPackedAlltoall(
-                UnsafeRawBufferPointer(ownBytes), sendCounts: ownCounts, into: heldBytes, receiveCounts: heldCounts)
-            : try communicator.startPackedAlltoall(
-                UnsafeRawBufferPointer(heldBytes), sendCounts: heldCounts, into: ownBytes, receiveCounts: ownCounts)
-        try pending.finish()
+                ? try communicator.startPackedAlltoall(
+                    UnsafeRawBufferPointer(ownBytes), sendCounts: ownCounts, into: heldBytes, receiveCounts: heldCounts)
+                : try communicator.startPackedAlltoall(
+                    UnsafeRawBufferPointer(heldBytes), sendCounts: heldCounts, into: ownBytes, receiveCounts: ownCounts)
+        }
     }
 
     // MARK: Backward
 
-    func backward(_ dy: UnsafeMutablePointer<Float>, _ pass: Pass) throws -> UnsafeMutablePointer<Float>? {
+    func backwardPieces(_ dy: UnsafeMutablePointer<Float>, _ pass: Pass) -> LayerPieces {
+        LayerPieces([
+            {
+                try self.sendGradient(dy, pass)
+                return nil
+            },
+            {
+                try self.arrive(pass)
+                pass.pool.give(dy)
+                if self.needsInputGradient { try self.sendInputGradient(pass) }
+                // Meanwhile the input's gradient is on its way.
+                try self.writeWeightGradient(pass)
+                return nil
+            },
+            { self.needsInputGradient ? try self.takeInputGradient(pass) : nil },
+        ])
+    }
+
+    func planBackward(_ plan: inout GradientPlan) {}
+
+    /// dy of the own samples, to all.
+    private func sendGradient(_ dy: UnsafeMutablePointer<Float>, _ pass: Pass) throws {
         if let bias {
             Kernels.Dense.biasGradient(dy: dy, samples: pass.samples, outputs: outputs, gradient: bias.gradient)
             try pass.finished(bias)
         }
-        let samples = globalSamples
-        try pass.waiting {
-            try communicator.allgather(
+        travelling = try pass.start {
+            try communicator.startAllgather(
                 UnsafeBufferPointer(start: dy, count: pass.samples * outputs), counts: counts.map { $0 * outputs },
-                into: UnsafeMutableBufferPointer(start: wholeY, count: samples * outputs))
+                into: UnsafeMutableBufferPointer(start: wholeY, count: globalSamples * outputs))
         }
+    }
+
+    private func sendInputGradient(_ pass: Pass) throws {
+        try pass.forEach(blocks(held.count)) { item, _ in
+            Kernels.Dense.inputGradient(
+                dy: wholeY, weights: weight.values, rows: block(item, of: held.count), samples: globalSamples, inputs: held.count,
+                outputs: outputs, dx: heldGradient)
+        }
+        try exchange(heldGradient, toHolders: false, pass)
+    }
+
+    private func writeWeightGradient(_ pass: Pass) throws {
         try pass.forEach(blocks(held.count)) { item, _ in
             let range = block(item, of: held.count)
             Kernels.Dense.weightGradient(
-                x: heldX, dy: wholeY, rows: range, samples: samples, inputs: held.count, outputs: outputs,
+                x: heldX, dy: wholeY, rows: range, samples: globalSamples, inputs: held.count, outputs: outputs,
                 gradient: weight.gradient + range.lowerBound &* outputs)
-            guard needsInputGradient else { return }
-            Kernels.Dense.inputGradient(
-                dy: wholeY, weights: weight.values, rows: range, samples: samples, inputs: held.count, outputs: outputs,
-                dx: heldGradient)
         }
         try pass.finished(weight)
-        defer { pass.pool.give(dy) }
-        guard needsInputGradient else { return nil }
-        try pass.waiting { try exchange(ownMessages, sends: pass.samples, heldGradient, toHolders: false) }
+    }
+
+    private func takeInputGradient(_ pass: Pass) throws -> UnsafeMutablePointer<Float> {
+        try arrive(pass)
         let dx = pass.pool.take()
         try pass.forEach(pass.samples) { sample, _ in
             for columns in columns {

@@ -102,6 +102,8 @@ package struct LayerParameterDeclaration: Sendable, Equatable {
     package let isTiled: Bool
     /// Rows may be divided among ranks, with the activations sent to them: a fully connected layer's weights.
     package let isDivisible: Bool
+    /// It stands in one of several branches that compute while the others' activations travel.
+    package private(set) var isAbreast = false
 
     package init(
         _ name: String, _ shape: [Int], role: ParameterRole, initial: InitialDistribution, isTiled: Bool = false,
@@ -121,8 +123,10 @@ package struct LayerParameterDeclaration: Sendable, Equatable {
     /// Parameters of at least so many values are large: worth dividing among ranks.
     package static let largeCount = 1 << 18
 
-    func inside(_ container: String) -> LayerParameterDeclaration {
+    /// - Parameter isAbreast: whether the container is one of several branches that run side by side.
+    func inside(_ container: String, isAbreast: Bool = false) -> LayerParameterDeclaration {
         var copy = self
+        copy.isAbreast = self.isAbreast || isAbreast
         // A layer without a name puts none before its parameters'.
         if !container.isEmpty { copy.name = "\(container).\(name)" }
         return copy

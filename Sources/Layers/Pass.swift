@@ -18,7 +18,9 @@ package final class Pass {
     /// Whether the forward pass is of another micro-batch of the same step.
     package var continuesStep = false
     /// Samples of this rank in this pass.
-    package var samples = 0
+    package var samples = 0 { didSet { samplesOfRanks = nil } }
+    /// Of each rank, once a layer has asked.
+    private var samplesOfRanks: [Int]?
     /// Where each sample stands in the endless order of samples, which tells epoch and place: what dropout is a function of.
     package var positions = UnsafeBufferPointer<UInt64>(start: nil, count: 0)
     /// The run's seed.
@@ -41,6 +43,10 @@ package final class Pass {
     private var exchanged = LayerExchange()
     /// Is told what layers compute; nil in most passes.
     package var inspector: LayerInspector?
+
+    /// What layers have under way with other ranks.
+    private var travelling: [any PendingExchange] = []
+    private lazy var lookout = Lookout(team) { [unowned self] in for pending in travelling { _ = try pending.poll() } }
 
     private let scratches: [UnsafeMutablePointer<Float>]
     /// Room that a layer may use within one call of `forward` or `backward`: as many floats as the layers asked for at most.
@@ -72,6 +78,37 @@ package final class Pass {
         return try cost.measure(communicator, body)
     }
 
+    /// Samples of each rank in this pass, which may differ. All ranks ask, and the first time in a pass waits for them.
+    func countsOfRanks() throws -> [Int] {
+        if let samplesOfRanks { return samplesOfRanks }
+        var own = Float(samples)
+        var counts: [Int] = []
+        try withUnsafeTemporaryAllocation(of: Float.self, capacity: communicator.size) { all in
+            try withUnsafePointer(to: &own) { own in
+                try waiting {
+                    try communicator.allgather(
+                        UnsafeBufferPointer(start: own, count: 1), counts: Array(repeating: 1, count: all.count), into: all)
+                }
+            }
+            counts = all.map { Int($0) }
+        }
+        samplesOfRanks = counts
+        return counts
+    }
+
+    /// Starts what travels while layers compute.
+    func start(_ body: () throws -> any PendingExchange) throws -> any PendingExchange {
+        let pending = try waiting { try body() }
+        travelling.append(pending)
+        return pending
+    }
+
+    /// Waits for the end of what was started.
+    func finish(_ pending: any PendingExchange) throws {
+        try waiting { try pending.finish() }
+        travelling.removeAll { $0 === pending }
+    }
+
     /// What layers exchanged since the last call.
     package func takeExchange() -> LayerExchange {
         defer { exchanged = LayerExchange() }
@@ -83,6 +120,15 @@ package final class Pass {
 
     /// Runs independent items on the team; in a backward pass beside what the sink has to do meanwhile.
     package func forEach(_ items: Int, _ body: (_ item: Int, _ thread: Int) -> Void) throws {
+        if travelling.isEmpty { return try run(items, body) }
+        try run(items) { item, thread in
+            body(item, thread)
+            lookout.itemDone(thread)
+        }
+        try lookout.check()
+    }
+
+    private func run(_ items: Int, _ body: (_ item: Int, _ thread: Int) -> Void) throws {
         if let sink { try sink.forEach(items, on: team, body) } else { team.forEach(items, body) }
     }
 

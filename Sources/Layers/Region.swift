@@ -62,13 +62,27 @@ private final class RegionLayer: Layer {
     }
 
     func backward(_ dy: UnsafeMutablePointer<Float>, _ pass: Pass) throws -> UnsafeMutablePointer<Float>? {
+        try backward(dy, step: nil, keeping: false, into: nil, pass)
+    }
+
+    var gradientOptions: GradientOptions { .sum }
+
+    func backward(
+        _ dy: UnsafeMutablePointer<Float>, step: Int?, keeping: Bool, into sum: UnsafeMutablePointer<Float>?, _ pass: Pass
+    ) throws -> UnsafeMutablePointer<Float>? {
+        precondition(step == nil && !keeping, "a region takes its gradient")
         defer { pass.pool.give(dy) }
         guard needsInputGradient else { return nil }
-        let dx = pass.pool.take()
+        let dx = sum ?? pass.pool.take()
         try pass.forEach(pass.samples) { sample, _ in
-            (dx + sample &* input.count).update(repeating: 0, count: input.count)
+            if sum == nil { (dx + sample &* input.count).update(repeating: 0, count: input.count) }
             for (number, row) in rows.enumerated() {
-                (dx + place(sample, row)).update(from: dy + (sample &* rows.count &+ number) &* lineCount, count: lineCount)
+                let (from, to) = (dy + (sample &* rows.count &+ number) &* lineCount, dx + place(sample, row))
+                if sum == nil {
+                    to.update(from: from, count: lineCount)
+                } else {
+                    for index in 0..<lineCount { to[index] += from[index] }
+                }
             }
         }
         return dx

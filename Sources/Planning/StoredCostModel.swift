@@ -81,7 +81,7 @@ package struct StoredCostModel: Sendable {
         let passing = (all - divisible * others) * rates.weight
         let compute = shard * rates.sample + passing + updated * rates.update
         let backward = shard * (rates.sample - rates.forward) + passing
-        let hidden = travel.shape.threads > 1 ? min(gradients, backward / 2) : 0
+        let hidden = (travel.shape.threads > 1 ? min(gradients, backward / 2) : 0) + hiddenActivationSeconds(weights)
         let exchange = gradients + handing + activations + statistics
         return CostModel.Prediction(
             kind: kind, divided: kind == .split ? divided : nil, seconds: compute + exchange - hidden, compute: compute,
@@ -99,10 +99,23 @@ package struct StoredCostModel: Sendable {
 
     /// Of divided layers: x there, dx back; y's parts summed, its gradient to all.
     private func activationSeconds(_ divided: [LayerParameterDeclaration]) -> Double {
-        divided.reduce(0) { sum, declared in
-            let (inputs, outputs) = (Double(declared.shape[0]), Double(declared.shape[1]))
-            return sum + 2 * travel.alltoall(bytes: 4 * shard * inputs)
-                + travel.sum(bytes: 4 * shard * ranks * outputs, messages: 1)
+        divided.reduce(0) { $0 + 2 * inputSeconds($1) + travel.sum(bytes: 4 * shard * ranks * Double($1.shape[1]), messages: 1) }
+    }
+
+    /// x there, or dx back.
+    private func inputSeconds(_ declared: LayerParameterDeclaration) -> Double {
+        travel.alltoall(bytes: 4 * shard * Double(declared.shape[0]))
+    }
+
+    /// What of that passes while processors compute, as links carry by themselves: dx while the weights' gradient is made; and where
+    /// branches run side by side all but the first of what each exchanges, as far as there is something to compute.
+    private func hiddenActivationSeconds(_ divided: [LayerParameterDeclaration]) -> Double {
+        guard travel.shape.nodes > 1 else { return 0 }
+        return divided.reduce(0) { sum, declared in
+            let products = shard * rates.sample * 2 * Double(declared.count) / network.operations
+            return sum
+                + (declared.isAbreast
+                    ? min(0.75 * activationSeconds([declared]), products) : min(inputSeconds(declared), products / 3))
         }
     }
 

@@ -63,6 +63,7 @@ struct Exercise {
         let messages = try packedExchanges(&tally)
         try formats(&tally)
         try sumsUnderWay(&tally)
+        try partsUnderWay(&tally)
         try sharedValues(&tally)
         try letters(&tally)
         try communicator.barrier()

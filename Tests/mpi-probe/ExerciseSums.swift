@@ -80,6 +80,55 @@ extension Exercise {
         tally.mix(Array(first.elements))
     }
 
+    /// Two sums in parts, a joining of parts, a sum and an alltoall at once, as divided layers and gradients have them under way: they
+    /// are finished in another order on every other rank, and are what they are one by one.
+    func partsUnderWay(_ tally: inout Tally) throws {
+        let counts = (0..<size).map { $0 % 3 == 1 ? 0 : many / size + $0 * 5 }
+        let total = counts.reduce(0, +)
+        let contributions = [Buffer(fractions(rank, total)), Buffer(fractions(rank + size, total))]
+        let alone = try contributions.map { values in
+            let sums = Buffer([Float](repeating: -1, count: counts[rank]))
+            try communicator.reduceScatterSum(UnsafeBufferPointer(values.elements), counts: counts, into: sums.elements)
+            return sums
+        }
+        let joinedAlone = Buffer([Float](repeating: -1, count: total))
+        try communicator.allgather(UnsafeBufferPointer(alone[0].elements), counts: counts, into: joinedAlone.elements)
+
+        let sums = contributions.map { _ in Buffer([Float](repeating: -1, count: counts[rank])) }
+        let joined = Buffer([Float](repeating: -1, count: total))
+        let whole = Buffer(fractions(rank, many))
+        let letters = Buffer((0..<size * 100).map { UInt8(truncatingIfNeeded: $0 + rank) })
+        let received = Buffer([UInt8](repeating: 0, count: size * 100))
+        var pending = [
+            try communicator.startReduceScatterSum(
+                UnsafeBufferPointer(contributions[0].elements), counts: counts, into: sums[0].elements),
+            try communicator.startSum(whole.elements),
+            try communicator.startAlltoall(
+                UnsafeRawBufferPointer(letters.elements), sendCounts: Array(repeating: 100, count: size),
+                into: UnsafeMutableRawBufferPointer(received.elements), receiveCounts: Array(repeating: 100, count: size)),
+            try communicator.startAllgather(
+                UnsafeBufferPointer(alone[0].elements), counts: counts, into: joined.elements),
+            try communicator.startReduceScatterSum(
+                UnsafeBufferPointer(contributions[1].elements), counts: counts, into: sums[1].elements),
+        ]
+        if rank % 2 == 1 { pending.reverse() }
+        for exchange in pending {
+            _ = try exchange.poll()
+            try exchange.finish()
+        }
+        let letterExpected = (0..<size).flatMap { source in
+            (0..<100).map { UInt8(truncatingIfNeeded: rank * 100 + $0 + source) }
+        }
+        withExtendedLifetime((contributions, alone, sums, letters)) {
+            let areSame = sums.indices.allSatisfy { Array(sums[$0].elements) == Array(alone[$0].elements) }
+            tally.check("sums in parts under way", areSame)
+        }
+        tally.check("parts joined under way", Array(joined.elements) == Array(joinedAlone.elements))
+        tally.check(
+            "what was under way beside parts", isClose(whole.elements, .fp32) && Array(received.elements) == letterExpected)
+        tally.mix(Array(joined.elements))
+    }
+
     /// A sum in shared memory has the bits of any other sum.
     func sharedValues(_ tally: inout Tally) throws {
         let reference = Buffer(fractions(rank, many))
