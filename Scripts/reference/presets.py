@@ -390,10 +390,12 @@ def loss_sum(kind, value, x):
 
 
 class TensorFlowAdam:
-    """Adam as TensorFlow 1 has it: epsilon beside sqrt(v), the correction in the rate."""
+    """Adam as TensorFlow 1 has it: epsilon beside sqrt(v), the correction in the rate. Normalisations have their own rate."""
 
-    def __init__(self, parameters):
-        self.parameters = list(parameters)
+    def __init__(self, net, normalization_multiplier=1.0):
+        trained = [name for name, p in net.parameters.items() if p.requires_grad]
+        self.parameters = [net.parameters[name] for name in trained]
+        self.multipliers = [normalization_multiplier if net.roles[name] == "normalization" else 1.0 for name in trained]
         self.moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in self.parameters]
         self.step_number = 0
 
@@ -402,10 +404,10 @@ class TensorFlowAdam:
         t = self.step_number
         rate = rate * math.sqrt(1 - 0.999**t) / (1 - 0.9**t)
         with torch.no_grad():
-            for p, (m, v) in zip(self.parameters, self.moments):
+            for p, (m, v), multiplier in zip(self.parameters, self.moments, self.multipliers):
                 m.mul_(0.9).add_(0.1 * p.grad)
                 v.mul_(0.999).add_(0.001 * p.grad * p.grad)
-                p.sub_(rate * m / (v.sqrt() + 1e-8))
+                p.sub_(rate * multiplier * m / (v.sqrt() + 1e-8))
 
 
 class TorchOptimizer:
@@ -431,7 +433,7 @@ class TorchOptimizer:
 def optimizer_of(case, net):
     kind = case["optimizer"]["kind"]
     if kind == "adam":
-        return TensorFlowAdam(p for p in net.parameters.values() if p.requires_grad)
+        return TensorFlowAdam(net, case["optimizer"].get("normalization_multiplier", 1.0))
     if kind == "sgd":
         return TorchOptimizer(lambda g: torch.optim.SGD(g, lr=1.0, momentum=0.9), net, 5e-4, 2.0)
     return TorchOptimizer(lambda g: torch.optim.AdamW(g, lr=1.0, eps=1e-8), net, 0.01)
@@ -446,13 +448,15 @@ def rate_of(case, step):
     if text.startswith("steps"):
         return base * 0.1 ** (step // 40000)
     cosine = base * (1 + math.cos(math.pi * step / STEPS)) / 2
-    return cosine * (min(1.0, (step + 1) / 8) if "warmup" in text else 1.0)
+    _, _, warmup = text.partition("warmup=")
+    return cosine * min(1.0, (step + 1) / int(warmup or 1))
 
 
 # Cases
 
 
 ADAM = {"kind": "adam", "rate": 1e-3}
+DENSE = {"kind": "adam", "rate": 2e-3, "normalization_multiplier": 10.0}
 SGD = {"kind": "sgd", "rate": 1e-3, "decay": 5e-4, "bias_multiplier": 2.0}
 ADAMW = {"kind": "adamw", "rate": 2e-3, "decay": 0.01}
 EXPONENTIAL = "exponential:factor=0.96,every=1epochs,warmup=1epochs"
@@ -461,7 +465,7 @@ CASES = [
     ("deepprior-dropout", deep_prior, 48, ADAM, EXPONENTIAL, ("mse", 0.0), True),
     ("ren", ren(48), 32, SGD, "steps:every=40000,factor=0.1", ("smooth-l1", 10.0), False),
     ("ren-dropout", ren(48), 32, SGD, "steps:every=40000,factor=0.1", ("smooth-l1", 10.0), True),
-    ("dense", dense, 64, ADAM, "cosine", ("huber", 0.01), False),
+    ("dense", dense, 64, DENSE, "cosine:warmup=100", ("huber", 0.01), False),
     ("dtrain-hand", hand, 32, ADAMW, "cosine:warmup=8", ("smooth-l1", 10.0), False),
     ("tiny", tiny, 96, ADAM, "constant", ("smooth-l1", 10.0), False),
 ]

@@ -23,9 +23,6 @@ extension CommandLineTests {
             return outcome
         }
 
-        /// At its own rate rounding grows in the deep one: see StoredExchangeTests.
-        private func steadyRate(_ preset: String) -> [String] { preset == "dense" ? ["--learning-rate", "1e-6"] : [] }
-
         /// Three ranks with two samples each, with every exchange there is for the network. Losses are means over the same samples,
         /// summed in another order: see StoredExchangeTests.
         @Test(
@@ -35,9 +32,8 @@ extension CommandLineTests {
                 ("dense", "allreduce"), ("dtrain-hand", "allreduce"),
             ])
         func severalRanksHaveTheLossesOfOne(preset: String, exchange: String) throws {
-            let rate = steadyRate(preset)
-            try train(preset, into: "one", rate)
-            try train(preset, into: "three", ranks: 3, rate + ["--exchange", exchange])
+            try train(preset, into: "one")
+            try train(preset, into: "three", ranks: 3, ["--exchange", exchange])
             let (one, three) = (try Metrics(run: folder("one")), try Metrics(run: folder("three")))
             #expect(one.losses.count == 5 && Set(one.losses).count == 5)
             expectAgreement(three.losses, one.losses, tolerance: 1e-4, "\(preset), \(exchange)")
@@ -54,7 +50,7 @@ extension CommandLineTests {
             .enabled(if: Dtrain.hasAVX512, "this processor has no AVX-512, so it runs the kernels of x86-64-v3 alone"),
             arguments: ["dense", "dtrain-hand"])
         func bothSetsOfKernelsHaveTheSameLosses(preset: String) throws {
-            let settings = Self.small + steadyRate(preset) + ["--steps", "3"]
+            let settings = Self.small + ["--steps", "3"]
             var losses: [[Double]] = []
             for (set, name) in [("v3", "x86-64-v3"), (nil, "x86-64-v4")] as [(String?, String)] {
                 let outcome = try train(preset, into: name, environment: ["DTRAIN_KERNELS": set], settings)

@@ -28,8 +28,6 @@ struct StoredRun: Sendable {
     var shares: [Int]?
     /// Whether the parameters after each step are kept.
     var keepsCourse = false
-    /// Parameters that each step but the first begins with, instead of those that the step before left. Of whole networks.
-    var guide: [[String: [Float]]]?
 
     init(_ description: NetworkDescription) { self.description = description }
 
@@ -95,7 +93,6 @@ struct StoredRun: Sendable {
 
         var result = Result()
         for step in 0..<steps {
-            if let guide, step > 0 { set(guide[step - 1], network) }
             var loss = [0.0]
             let scale = 1 / Float(batch * accumulate * NetworkDescription.outputs)
             for microBatch in 0..<accumulate {
@@ -129,15 +126,6 @@ struct StoredRun: Sendable {
         result.layers = network.pass.takeExchange()
         try predict(network, communicator, &result)
         return result
-    }
-
-    private func set(_ values: [String: [Float]], _ network: Network) {
-        for parameter in network.table.parameters {
-            for (index, value) in values[parameter.name]!.enumerated() {
-                network.parameters[parameter.range.lowerBound + index] = value
-            }
-        }
-        network.weightsChanged()
     }
 
     private func note(

@@ -35,11 +35,12 @@ struct PresetGolden: Decodable {
     struct OptimizerValues: Decodable {
         let kind: OptimizerKind
         let rate: Double
-        let decay, bias_multiplier: Double?
+        let decay, bias_multiplier, normalization_multiplier: Double?
 
         var configuration: OptimizerConfiguration {
             OptimizerConfiguration(
-                kind: kind, learningRate: rate, weightDecay: decay ?? 0, biasRateMultiplier: bias_multiplier ?? 1)
+                kind: kind, learningRate: rate, weightDecay: decay ?? 0, biasRateMultiplier: bias_multiplier ?? 1,
+                normalizationRateMultiplier: normalization_multiplier ?? 1)
         }
     }
 

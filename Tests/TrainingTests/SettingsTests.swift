@@ -100,7 +100,7 @@ struct SettingsTests {
 
     @Test func defaultsNameThePresetsThatDiffer() {
         #expect(Settings["output"]?.defaults == "linear; seed-verbatim: relu")
-        #expect(Settings["learning-rate"]?.defaults == "1e-4; deepprior: 1e-3; ren: 0.048; dense: 1e-3; dtrain-hand: 2e-3")
+        #expect(Settings["learning-rate"]?.defaults == "1e-4; deepprior: 1e-3; ren: 0.048; dense: 2e-3; dtrain-hand: 2e-3")
         #expect(Settings["data"]?.defaults == nil)
     }
 

@@ -26,13 +26,15 @@ package enum Architecture: String, Sendable, Codable, CaseIterable {
 
 extension [LayerNode] {
     /// A convolution without bias, as batch normalisation follows, then ReLU if `rectified`.
+    /// - Parameter scale: what the normalisation's scales begin with.
     static func normalizedConvolution(
-        _ name: String, _ channels: Int, kernel: Int, stride: Int = 1, rectified: Bool = true, initial: Initial = .he
+        _ name: String, _ channels: Int, kernel: Int, stride: Int = 1, rectified: Bool = true, initial: Initial = .he,
+        scale: Double = 1
     ) -> [LayerNode] {
         [
             LayerNode(
                 Convolution(channels, kernel: kernel, stride: stride, bias: false, initial: initial), name: name),
-            LayerNode(BatchNormalization(rectified: rectified), name: "\(name)-norm"),
+            LayerNode(BatchNormalization(rectified: rectified, initialScale: scale), name: "\(name)-norm"),
         ]
     }
 }

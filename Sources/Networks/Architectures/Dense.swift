@@ -24,18 +24,20 @@ extension NetworkDescription {
     private static var initial: Initial { .truncated(0.01) }
 
     private static func convolution(
-        _ name: String, _ channels: Int, kernel: Int = 1, stride: Int = 1, rectified: Bool = true
+        _ name: String, _ channels: Int, kernel: Int = 1, stride: Int = 1, rectified: Bool = true, scale: Double = 1
     ) -> [LayerNode] {
-        .normalizedConvolution(name, channels, kernel: kernel, stride: stride, rectified: rectified, initial: initial)
+        .normalizedConvolution(
+            name, channels, kernel: kernel, stride: stride, rectified: rectified, initial: initial, scale: scale)
     }
 
-    /// Res(ci, co): 1x1 to co / 2, 3x3, 1x1 to co, each with batch normalisation; + x; ReLU.
+    /// Res(ci, co): 1x1 to co / 2, 3x3, 1x1 to co, each with batch normalisation; + x; ReLU. It begins as its skip (Goyal et al. 2017,
+    /// "Accurate, large minibatch SGD", section 5.1): else its first steps magnify rounding (Docs/training.md).
     private static func bottleneck(_ name: String, from inputs: Int = 128, to outputs: Int = 128) -> [LayerNode] {
         [
             LayerNode(
                 Residual(
                     convolution("conv1", outputs / 2) + convolution("conv2", outputs / 2, kernel: 3)
-                        + convolution("conv3", outputs, rectified: false),
+                        + convolution("conv3", outputs, rectified: false, scale: 0),
                     skip: inputs == outputs ? [] : convolution("conv", outputs, rectified: false)), name: name),
             .relu("\(name)-relu"),
         ]

@@ -61,7 +61,9 @@ package struct ModelSettings: Sendable, Equatable {
             crop.augmentation = .icvl
             crop.augmentation.jitter = 10
             crop.augmentation.scale = 0.1
-            schedule = Schedule(.cosine(final: 0))
+            // Scales that begin at 0 have far to go, and Adam moves each by no more than the rate.
+            optimizer.normalizationRateMultiplier = 10
+            schedule = Schedule(.cosine(final: 0), warmup: .steps(100))
         case .hand:
             crop.augmentation.jitter = 8
             crop.augmentation.rotation = 45
