@@ -5,7 +5,7 @@ package final class GuardedBuffer<Element: BitwiseCopyable & Equatable> {
     private let outside: Element
     package let count: Int
     /// First element; 64-byte aligned where an element's size divides 64. Valid while the buffer is held in a variable:
-    /// ask `isIntact` of it afterwards.
+    /// ask `isIntact` of it afterwards. Of buffers in an array too, which Swift gives up after the array's last use.
     package let start: UnsafeMutablePointer<Element>
 
     /// - Parameters:
