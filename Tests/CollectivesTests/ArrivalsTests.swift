@@ -3,7 +3,8 @@ import Glibc
 import System
 import Testing
 
-/// The sleep of a rank that waits, on a TCP connection of this process with itself.
+/// The sleep of a rank that waits, on a TCP connection of a process with itself. It watches all sockets of its process, so each test has
+/// one of its own.
 @Suite("Sleeps that arrivals end", .serialized)
 struct ArrivalsTests {
     private final class Connection: Sendable {
@@ -37,54 +38,60 @@ struct ArrivalsTests {
         func send() { #expect(write(far, [1], 1) == 1) }
     }
 
-    private func slept(_ arrivals: Arrivals, milliseconds: Double) -> Double {
+    private static func slept(_ arrivals: Arrivals, milliseconds: Double) -> Double {
         let start = Stopwatch.now
         arrivals.sleep(microseconds: milliseconds * 1e3)
         return (Stopwatch.now - start) * 1e3
     }
 
     /// One that has looked for its sockets, and has seen all that is new.
-    private func watching() -> Arrivals {
+    private static func watching() -> Arrivals {
         let arrivals = Arrivals()
         for _ in 0..<4 { _ = slept(arrivals, milliseconds: 1) }
         return arrivals
     }
 
     @Test("without an arrival a sleep has its length")
-    func full() throws {
-        let connection = try Connection()
-        let arrivals = watching()
-        for _ in 0..<3 { #expect(slept(arrivals, milliseconds: 20) >= 19.9) }
-        withExtendedLifetime(connection) {}
+    func full() async {
+        await #expect(processExitsWith: .success) {
+            let connection = try Connection()
+            let arrivals = Self.watching()
+            for _ in 0..<3 { #expect(Self.slept(arrivals, milliseconds: 20) >= 19.9) }
+            withExtendedLifetime(connection) {}
+        }
     }
 
     @Test("what arrived before or arrives meanwhile ends it, once, though nobody reads it")
-    func arrival() throws {
-        let connection = try Connection()
-        let arrivals = watching()
-        connection.send()
-        #expect(slept(arrivals, milliseconds: 2000) < 1000)
-        #expect(slept(arrivals, milliseconds: 20) >= 19.9)
-        let sender = try ThreadGroup(count: 1) { _ in
-            usleep(50_000)
+    func arrival() async {
+        await #expect(processExitsWith: .success) {
+            let connection = try Connection()
+            let arrivals = Self.watching()
             connection.send()
+            #expect(Self.slept(arrivals, milliseconds: 2000) < 1000)
+            #expect(Self.slept(arrivals, milliseconds: 20) >= 19.9)
+            let sender = try ThreadGroup(count: 1) { _ in
+                usleep(50_000)
+                connection.send()
+            }
+            let milliseconds = Self.slept(arrivals, milliseconds: 5000)
+            sender.join()
+            #expect(milliseconds > 10 && milliseconds < 2500)
         }
-        let milliseconds = slept(arrivals, milliseconds: 5000)
-        sender.join()
-        #expect(milliseconds > 10 && milliseconds < 2500)
     }
 
     @Test("a connection that opens later is found, and one that was closed does no harm")
-    func laterConnection() throws {
-        var first: Connection? = try Connection()
-        let arrivals = watching()
-        first = nil
-        let second = try Connection()
-        usleep(110_000)
-        while slept(arrivals, milliseconds: 2) < 1.9 {}
-        _ = slept(arrivals, milliseconds: 1)
-        second.send()
-        #expect(slept(arrivals, milliseconds: 2000) < 1000)
-        #expect(first == nil)
+    func laterConnection() async {
+        await #expect(processExitsWith: .success) {
+            var first: Connection? = try Connection()
+            let arrivals = Self.watching()
+            first = nil
+            let second = try Connection()
+            usleep(110_000)
+            while Self.slept(arrivals, milliseconds: 2) < 1.9 {}
+            _ = Self.slept(arrivals, milliseconds: 1)
+            second.send()
+            #expect(Self.slept(arrivals, milliseconds: 2000) < 1000)
+            #expect(first == nil)
+        }
     }
 }
