@@ -9,6 +9,7 @@ import Training
 /// Parses, runs, and turns every error into one clear line and an exit code.
 enum CommandRunner {
     static func run(_ root: any ParsableCommand.Type) {
+        settleCoreType()
         do {
             var command = try root.parseAsRoot()
             requireProcessor()

@@ -4,16 +4,22 @@ import System
 import Telemetry
 
 extension CommandRunner {
+    /// Starts the program anew with the kernels that fit, where OPENBLAS_CORETYPE is not set and OpenBLAS does not know the
+    /// processor. Before anything is read: a pipe gives what it holds to one process, once.
+    static func settleCoreType() {
+        #if arch(x86_64)
+            guard requestedCore ?? "" == "" else { return }
+            guard let better = CoreType.better(than: BLAS.kernelName, features: Processors.kernelFeatures) else { return }
+            startAnew(setting: coreVariable, to: better)
+        #endif
+    }
+
     /// Refuses an OPENBLAS_CORETYPE that would end the program at its first product. The first rank of each node speaks: nodes of
-    /// a cluster differ. Where it is not set and OpenBLAS does not know the processor, starts the program anew with what fits.
+    /// a cluster differ.
     static func requireCoreType() {
         #if arch(x86_64)
-            let requested = getenv("OPENBLAS_CORETYPE").map { String(cString: $0) }
             let features = Processors.kernelFeatures
-            if requested ?? "" == "", let better = CoreType.better(than: BLAS.kernelName, features: features) {
-                startAnew(setting: "OPENBLAS_CORETYPE", to: better)
-            }
-            switch CoreType.verdict(requested: requested, actual: BLAS.kernelName, features: features) {
+            switch CoreType.verdict(requested: requestedCore, actual: BLAS.kernelName, features: features) {
             case .good: break
             // No thread may start yet: `train` forks.
             case .note(let text): if isFirstOfNode { Outlet.standardError.writeDirectly("dtrain: \(text)\n") }
@@ -21,6 +27,9 @@ extension CommandRunner {
             }
         #endif
     }
+
+    private static let coreVariable = "OPENBLAS_CORETYPE"
+    private static var requestedCore: String? { getenv(coreVariable).map { String(cString: $0) } }
 
     /// Replaces this process by the same program with one more variable, which a library reads when it is loaded. Arguments,
     /// descriptors, signals and the process's number stay. Goes on as it is where that fails.

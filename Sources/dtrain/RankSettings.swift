@@ -9,7 +9,7 @@ import Training
 /// What this rank was started with, for the comparison with the others'.
 enum RankSettings {
     /// Variables that change what a rank computes, or how fast. OPENBLAS_CORETYPE is compared by its effect, the BLAS's kernels: a rank
-    /// may have set it by itself (`requireCoreType`).
+    /// may have set it by itself (`settleCoreType`).
     private static let variables = [
         "DTRAIN_SHARED_MEMORY", "DTRAIN_RANKS_PER_NODE", "DTRAIN_PACKING", "DTRAIN_KERNELS", "GLIBC_TUNABLES",
     ]
