@@ -1,4 +1,4 @@
-// swift-tools-version: 6.2
+// swift-tools-version: 6.3
 import PackageDescription
 
 /// Processor level the C headers and the SIMD code are compiled for. `DTRAIN_MARCH=native swift build` for another.
@@ -73,7 +73,7 @@ let package = Package(
         module("Reports", ["Telemetry", "Checkpoints", .product(name: "Yams", package: "Yams")]),
         module("HandData", ["System", "Memory", "Kernels", "CPNG"]),
         module("Optimizers", ["System", "Memory", "Kernels", "CLinux"]),
-        module("Layers", ["System", "Memory", "Kernels", "Collectives", "Protobuf"]),
+        module("Layers", ["System", "Memory", "Kernels", "Collectives", "Protobuf", "CLinux"]),
         module("Networks", ["System", "Memory", "Kernels", "Layers", .product(name: "Yams", package: "Yams")]),
         module("Exchange", ["System", "Memory", "Kernels", "Layers", "Optimizers", "Networks", "Collectives"]),
         module("Planning", ["System", "Memory", "Kernels", "Layers", "Optimizers", "Networks", "Exchange", "Collectives"]),

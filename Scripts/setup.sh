@@ -65,7 +65,7 @@ install_packages() {
 }
 
 check_swift() {
-    local needed=6.2 found
+    local needed=6.3 found
     command -v swift >/dev/null ||
         fail "no swift on PATH. hint: install Swift $needed or newer (https://www.swift.org/install/linux/) and add its usr/bin to PATH"
     found=$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9][0-9.]*\).*/\1/p')

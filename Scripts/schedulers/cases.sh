@@ -140,7 +140,7 @@ run_all() {
         else
             ((++failed))
             printf '%-34s %7s s  BAD\n' "$name" "$(<"$scratch/$name.seconds")"
-            tail -n 15 -- "$scratch/$name.log" "$scratch/$name"/*.log "$scratch/$name"/*.o* 2>/dev/null | sed 's/^/    /' || true
+            tail -n 15 -- "$scratch/$name.log" "$scratch/$name"/{log,*.log,*.o*} 2>/dev/null | sed 's/^/    /' || true
         fi
     done
     finish

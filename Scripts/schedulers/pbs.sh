@@ -37,7 +37,7 @@ stint() {
     shift
     status=0
     hostname >nodes
-    PBS_SPOOL=$PWD PBS_O_WORKDIR=$PWD PBS_JOBID=7.server PBS_NODEFILE=$PWD/nodes ARGUMENTS="${settings[*]} $*" \
+    PBS_SPOOL=$PWD PBS_O_WORKDIR=$PWD PBS_JOBID=7.server PBS_NODEFILE=$PWD/nodes TMPDIR=$PWD ARGUMENTS="${settings[*]} $*" \
         bash "$script" >"$log" 2>&1 || status=$?
 }
 called() { has called "$1" || bad "not called: $1: $(cat called 2>/dev/null)"; }

@@ -201,6 +201,13 @@ static inline void dtrain_before_libraries(char **arguments, char **environment)
     execve("/proc/self/exe", arguments, changed);
 }
 
+// The entries of layers, which the linker puts side by side in a section (LayerCatalog); the names of its bounds are the linker's.
+typedef void (*dtrain_layer_entry)(void *types);
+extern const dtrain_layer_entry __start_dtrain_layers[] __attribute__((visibility("hidden")));
+extern const dtrain_layer_entry __stop_dtrain_layers[] __attribute__((visibility("hidden")));
+static inline const dtrain_layer_entry *dtrain_first_layer(void) { return __start_dtrain_layers; }
+static inline long dtrain_layer_count(void) { return __stop_dtrain_layers - __start_dtrain_layers; }
+
 // Swift's Glibc declares fork unavailable: a child may do little where the parent had threads. dtrain forks before it has any.
 static inline int dtrain_fork(void) { return fork(); }
 

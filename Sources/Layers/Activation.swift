@@ -1,5 +1,7 @@
 import Kernels
 
+@section("dtrain_layers") @used private let entry: LayerCatalog.Entry = { LayerCatalog.add(Activation.self, to: $0) }
+
 /// A function of each value: ReLU, leaky ReLU (slope 0.01 below 0), exp, or none.
 package struct Activation: LayerDescription {
     package enum Function: String, Sendable, CaseIterable { case relu, leakyRelu = "leaky-relu", exp, linear }

@@ -2,6 +2,8 @@ import Collectives
 import Kernels
 import Memory
 
+@section("dtrain_layers") @used private let entry: LayerCatalog.Entry = { LayerCatalog.add(BatchNormalization.self, to: $0) }
+
 /// Batch normalisation (Ioffe and Szegedy 2015), over the *global* batch: sums travel between the ranks in rank order, so that
 /// any number of ranks sees the same network, with any number of samples each. Evaluation uses running statistics.
 package struct BatchNormalization: LayerDescription {

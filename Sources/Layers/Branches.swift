@@ -1,5 +1,7 @@
 import Memory
 
+@section("dtrain_layers") @used private let entry: LayerCatalog.Entry = { LayerCatalog.add(Branches.self, to: $0) }
+
 /// Several lists of layers on the same input, their outputs joined: concatenated along the channels, or added.
 package struct Branches: LayerDescription {
     package enum Join: String, Sendable, CaseIterable { case concatenate, add }

@@ -1,5 +1,7 @@
 import Kernels
 
+@section("dtrain_layers") @used private let entry: LayerCatalog.Entry = { LayerCatalog.add(Channels.self, to: $0) }
+
 /// Some channels of every position: first ..< end. With `branches` it takes apart what was concatenated.
 package struct Channels: LayerDescription {
     package static let kind = "channels"

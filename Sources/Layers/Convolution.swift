@@ -2,6 +2,8 @@ package import Kernels
 import Memory
 import System
 
+@section("dtrain_layers") @used private let entry: LayerCatalog.Entry = { LayerCatalog.add(Convolution.self, to: $0) }
+
 /// A two-dimensional convolution (cross-correlation) with square kernel, of maps (row, column, channel).
 package struct Convolution: LayerDescription {
     package enum Padding: String, Sendable, CaseIterable {

@@ -1,6 +1,8 @@
 import Kernels
 import Memory
 
+@section("dtrain_layers") @used private let entry: LayerCatalog.Entry = { LayerCatalog.add(DepthwiseConvolution.self, to: $0) }
+
 /// A depth-wise convolution: each channel by a square kernel of its own, with kernel / 2 zeros on each side. Before a 1x1 convolution
 /// it makes a depth-wise separable one (Howard et al. 2017, "MobileNets").
 package struct DepthwiseConvolution: LayerDescription {

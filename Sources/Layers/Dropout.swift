@@ -1,6 +1,8 @@
 import Kernels
 import System
 
+@section("dtrain_layers") @used private let entry: LayerCatalog.Entry = { LayerCatalog.add(Dropout.self, to: $0) }
+
 /// Sets values to 0 with a probability, in training (Srivastava et al. 2014). Which ones is a function of (seed, sample's
 /// position in the order, layer), so that any rank, thread or resumed run finds the same.
 package struct Dropout: LayerDescription {

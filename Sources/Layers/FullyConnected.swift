@@ -1,6 +1,8 @@
 import Kernels
 import Memory
 
+@section("dtrain_layers") @used private let entry: LayerCatalog.Entry = { LayerCatalog.add(FullyConnected.self, to: $0) }
+
 /// A fully connected layer: y = x · w + b of the flattened input, (row, column, channel).
 package struct FullyConnected: LayerDescription {
     package static let kind = "dense"

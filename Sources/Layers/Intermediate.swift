@@ -1,5 +1,7 @@
 import Memory
 
+@section("dtrain_layers") @used private let entry: LayerCatalog.Entry = { LayerCatalog.add(Intermediate.self, to: $0) }
+
 /// An output on the way: layers on the side whose output has a loss of its own, while the input goes on unchanged.
 ///
 /// Stacked networks have one a stack (Newell et al. 2016, "intermediate supervision").

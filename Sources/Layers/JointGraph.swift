@@ -1,6 +1,8 @@
 import Kernels
 import Memory
 
+@section("dtrain_layers") @used private let entry: LayerCatalog.Entry = { LayerCatalog.add(JointGraph.self, to: $0) }
+
 /// Joints that learn from each other: features are pooled at each joint by its weights over the map, mixed along the bones by
 /// a graph convolution (Kipf and Welling 2017), and spread over the map again (Fang et al. 2020, JGR-P2O).
 ///

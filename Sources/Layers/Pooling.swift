@@ -1,6 +1,9 @@
 import Kernels
 import Memory
 
+@section("dtrain_layers") @used private let entryOfMaxPooling: LayerCatalog.Entry = { LayerCatalog.add(MaxPooling.self, to: $0) }
+@section("dtrain_layers") @used private let entryOfAveragePooling: LayerCatalog.Entry = { LayerCatalog.add(AveragePooling.self, to: $0) }
+
 /// The largest value of each window of size x size pixels, side by side; pixels past the last whole window are ignored.
 package struct MaxPooling: LayerDescription {
     package static let kind = "max-pooling"

@@ -1,6 +1,8 @@
 import Kernels
 import Memory
 
+@section("dtrain_layers") @used private let entry: LayerCatalog.Entry = { LayerCatalog.add(PoseBasis.self, to: $0) }
+
 /// Coordinates in a basis of poses, turned into poses: y = x · components + mean (Oberweger et al. 2015, DeepPrior's bottleneck).
 ///
 /// The basis is that of the training poses (PCA): fixed, or where training starts.

@@ -1,3 +1,5 @@
+@section("dtrain_layers") @used private let entry: LayerCatalog.Entry = { LayerCatalog.add(Region.self, to: $0) }
+
 /// A window of the map: rows and columns first ..< end. Regions in `branches` make an ensemble (Guo et al. 2017, REN).
 package struct Region: LayerDescription {
     package static let kind = "region"

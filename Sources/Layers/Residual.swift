@@ -1,6 +1,8 @@
 import Kernels
 import Memory
 
+@section("dtrain_layers") @used private let entry: LayerCatalog.Entry = { LayerCatalog.add(Residual.self, to: $0) }
+
 /// y = layers(x) + skip(x); without a skip of its own, + x (He et al. 2016).
 package struct Residual: LayerDescription {
     package static let kind = "residual"

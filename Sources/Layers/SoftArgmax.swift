@@ -1,6 +1,8 @@
 import Kernels
 import Memory
 
+@section("dtrain_layers") @used private let entry: LayerCatalog.Entry = { LayerCatalog.add(SoftArgmax.self, to: $0) }
+
 /// Joints as expectations over the map: softmax of each joint's scores over the positions, times position + offset
 /// (soft-argmax: Sun et al. 2018, "Integral human pose regression"; with offsets: Fang et al. 2020, JGR-P2O).
 ///

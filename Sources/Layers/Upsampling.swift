@@ -1,5 +1,7 @@
 import Kernels
 
+@section("dtrain_layers") @used private let entry: LayerCatalog.Entry = { LayerCatalog.add(Upsampling.self, to: $0) }
+
 /// Every pixel twice in each direction: nearest-neighbour upsampling by two.
 package struct Upsampling: LayerDescription {
     package static let kind = "upsampling"

@@ -103,7 +103,7 @@ struct NetworkFileTests {
             "input: 96\nlayers: [dense: 48]\nloss: {kind: mse, sigma: 2}",
             "net.yaml:3: the loss mse has no 'sigma'; hint: kind: smooth-l1"),
         Bad("input: 96\nlayers: [dense: 48]\nloss:\n  kind: huber\n  delta: 0\n", "net.yaml:5: 'delta' is '0'; hint: a number from"),
-        Bad(layers: "- convolutoin: 8\n", "net.yaml:3: no layer is called 'convolutoin'; hint: convolution, "),
+        Bad(layers: "- convolutoin: 8\n", "net.yaml:3: no layer is called 'convolutoin'; hint: activation, "),
         Bad(layers: "- dense:\n    units: 48\n    size: 3\n", "net.yaml:5: layer dense1: dense has no 'size'; hint: units, "),
         Bad(
             layers: "- convolution: {name: conv1, channels: 8}\n- convolution: {name: conv2, channels: -8}\n",

@@ -7,9 +7,13 @@ struct SettingsTests {
     /// Every stored property of a configuration is a row, and every other row is one of the model's.
     @Test func everyPropertyIsARow() throws {
         let initial = RunConfiguration(preset: .seed)
-        let properties = Mirror(reflecting: initial).children.compactMap(\.label).filter { $0 != "model" }.map { label in
-            label.reduce(into: "") { $0 += $1.isUppercase ? "-\($1.lowercased())" : String($1) }
-        }
+        let sections = Mirror(reflecting: initial).children.filter { $0.value is any SettingSection }
+        #expect(sections.count == Settings.sections.count)
+        let properties =
+            ["preset"]
+            + sections.flatMap { Mirror(reflecting: $0.value).children.compactMap(\.label) }.map { label in
+                label.reduce(into: "") { $0 += $1.isUppercase ? "-\($1.lowercased())" : String($1) }
+            }
         let names = Settings.all.map(\.name)
         #expect(Set(names).count == names.count && properties.count > 30)
         #expect(Set(properties).isSubset(of: names))

@@ -1,6 +1,8 @@
 package import Kernels
 import Memory
 
+@section("dtrain_layers") @used private let entry: LayerCatalog.Entry = { LayerCatalog.add(WindowStem.self, to: $0) }
+
 /// The question's first layers as one: 5x5 convolution to 8 channels, ReLU, max pool, fully connected, ReLU.
 ///
 /// They are one layer because most windows of a depth frame see background alone: their products are left out by an identity, and

@@ -1,7 +1,5 @@
-package import Collectives
-package import Exchange
 package import HandData
-package import Kernels
+import Kernels
 package import Networks
 package import Optimizers
 
@@ -42,90 +40,23 @@ package enum OutputBias: String, Sendable, Codable, CaseIterable {
     case constant
 }
 
-/// Everything a run is made from, resolved: what `config.yaml` holds. Each property is a row of `Settings`.
+/// Everything a run is made from, resolved: what `config.yaml` holds.
 ///
-/// The values here are the defaults of `--preset seed`; what other presets have otherwise is in `init(preset:)`.
+/// A setting's property stands beside its row, in its section: `configuration.steps` is `TrainingSection.steps`. The values there
+/// are the defaults of `--preset seed`; what other presets have otherwise is in `init(preset:)`.
+@dynamicMemberLookup
 package struct RunConfiguration: Sendable, Equatable {
     package var preset: Preset
     /// The network's recipe.
     package var model: ModelSettings
 
-    /// Root of an ICVL data set; nil: synthetic hands in memory.
-    package var data: String?
-    package var rotations: Rotations = .none
-    package var onBadSample: BadSamplePolicy = .stop
-    /// What the best weights are chosen by.
-    package var validation: ValidationSplit = .sequence
-    /// Frames of the synthetic training and test sets, when `data` is nil; there are as many held-out hands as test hands.
-    package var syntheticFrames = 10_000
-    package var syntheticTestFrames = 500
-    /// Which kind of synthetic hands, and how they vary.
-    package var hands = HandModel.first
-    package var handVariation = 1.0
-    package var handDirections = HandDirections.upright
-    package var handViews = HandViews.palm
-    /// mm; nil: the model's.
-    package var handSurfaceOffset: Double?
-    /// Of the frames, synthetic or not.
-    package var camera = CameraChoice.icvl
-    /// `WIDTHxHEIGHT` of the synthetic frames; a data set on disk has its own.
-    package var imageSize = "320x240"
-    package var input: DepthConditioning = .normalized
-    /// Memory for decoded frames, MiB a rank.
-    package var cache = 1024
-
-    package var output: OutputHead = .linear
-    package var pool = 2
-    package var hidden = 1024
-    package var initialValues: InitialValues = .he
-    package var outputBias: OutputBias = .mean
-
-    package var steps = 1000
-    /// Passes over the training samples; when set, it decides `steps`.
-    package var epochs: Double?
-    /// Global: samples a step over all ranks.
-    package var batchSize = 100
-    package var learningRate = 1e-4
-    package var seed: UInt64 = 1
-    package var onNonfinite: NonfinitePolicy = .stop
-
-    /// Threads a rank; 0: the processors this node allows, divided by the ranks on it.
-    package var threads = 0
-    package var exchange: ExchangeChoice = .kind(.allreduce)
-    /// How gradients travel between ranks.
-    package var wire: WireFormat = .fp32
-
-    /// Where the run writes; nil: a new directory in `runs/`.
-    package var runDir: String?
-    /// `auto`, `never`, or a checkpoint's path.
-    package var resume = "never"
-    /// What a resumed run may have otherwise than the run before.
-    package var allowChange: ResumeChanges = .none
-    package var checkpointEvery = 500
-    /// Steps between snapshots in the nodes' memory.
-    package var snapshotEvery = SnapshotInterval.auto
-    /// How many of the newest checkpoints are kept; the best is kept besides.
-    package var keepCheckpoints = 3
-    package var saveInitial = false
-    package var logEvery = 10
-    package var validateEvery = 100
-    /// Held-out frames a validation uses, from the first; 0: all of them.
-    package var validateFrames = 0
-    /// Validations in a row without a better error that end the run; 0: none do.
-    package var patience = 0
-    /// Whether the run's page is written at its end.
-    package var report = false
-    /// Whether event files are written that TensorBoard reads.
-    package var tensorboard = false
-    /// Steps whose spans of time are written.
-    package var trace = TraceSteps.none
-
-    /// The run saves and stops after so long.
-    package var timeLimit: TimeLimit = .none
-    /// Seconds without progress that end the run; 0: never.
-    package var stallTimeout = 300
-    /// Steps between comparisons of the replicas; 0: none.
-    package var verifyEvery = 100
+    private var dataSection = DataSection()
+    private var networkSection = NetworkSection()
+    private var cropSection = CropSection()
+    private var trainingSection = TrainingSection()
+    private var ranksSection = RanksSection()
+    private var runDirectorySection = RunDirectorySection()
+    private var safetySection = SafetySection()
 
     package init(preset: Preset) {
         self.preset = preset
@@ -133,28 +64,28 @@ package struct RunConfiguration: Sendable, Equatable {
         switch preset {
         case .seed: break
         case .seedVerbatim:
-            input = .raw
-            output = .relu
-            initialValues = .truncatedNormal
-            outputBias = .constant
-        case .shallow: pool = 4
-        case .deepPrior: (batchSize, learningRate) = (128, 1e-3)
+            self.input = .raw
+            self.output = .relu
+            self.initialValues = .truncatedNormal
+            self.outputBias = .constant
+        case .shallow: self.pool = 4
+        case .deepPrior: (self.batchSize, self.learningRate) = (128, 1e-3)
         // Published is 1e-3 for Caffe's smooth L1, which sums over a sample's 48 values; here it is their mean.
-        case .ren: (batchSize, learningRate) = (128, 0.048)
-        case .dense: (batchSize, learningRate) = (32, 2e-3)
-        case .hand: (batchSize, learningRate) = (32, 2e-3)
+        case .ren: (self.batchSize, self.learningRate) = (128, 0.048)
+        case .dense: (self.batchSize, self.learningRate) = (32, 2e-3)
+        case .hand: (self.batchSize, self.learningRate) = (32, 2e-3)
         }
         // The question's networks keep the hands, and so the figures, that they always had.
-        if preset.architecture != nil { hands = .icvl }
+        if preset.architecture != nil { self.hands = .icvl }
         // Docs/accuracy.md has what these bring.
-        if preset == .hand { (hands, syntheticFrames) = (.varied, 20_000) }
+        if preset == .hand { (self.hands, self.syntheticFrames) = (.varied, 20_000) }
     }
 
     /// The synthetic hands of a run.
     package var handStyle: HandStyle {
         HandStyle(
-            model: hands, variation: handVariation, directions: handDirections, views: handViews,
-            surfaceOffset: handSurfaceOffset, camera: camera.camera)
+            model: self.hands, variation: self.handVariation, directions: self.handDirections, views: self.handViews,
+            surfaceOffset: self.handSurfaceOffset, camera: self.camera.camera)
     }
 
     /// Whether the network sees whole frames, as the question's do, and so reads no setting of crops.
@@ -162,7 +93,7 @@ package struct RunConfiguration: Sendable, Equatable {
 
     /// Width and height of `imageSize`, or nil when it is not two positive numbers with an `x` between.
     package var imageExtent: (width: Int, height: Int)? {
-        let numbers = imageSize.split(separator: "x", omittingEmptySubsequences: false).map { Int($0) }
+        let numbers = self.imageSize.split(separator: "x", omittingEmptySubsequences: false).map { Int($0) }
         guard numbers.count == 2, let width = numbers[0], let height = numbers[1], width > 0, height > 0,
             width <= 4096, height <= 4096
         else { return nil }
@@ -172,13 +103,46 @@ package struct RunConfiguration: Sendable, Equatable {
     /// The network for images of this size.
     package func network(width: Int, height: Int) -> WindowNetwork {
         WindowNetwork(
-            height: height, width: width, pool: pool, hidden: hidden, head: output, initialValues: initialValues)
+            height: height, width: width, pool: self.pool, hidden: self.hidden, head: self.output, initialValues: self.initialValues)
     }
 
     package var optimizer: OptimizerConfiguration {
         var optimizer = model.optimizer
-        optimizer.learningRate = learningRate
+        optimizer.learningRate = self.learningRate
         optimizer.weightDecay = model.weightDecay ?? OptimizerConfiguration(kind: optimizer.kind).weightDecay
         return optimizer
+    }
+}
+
+// MARK: The sections
+
+extension RunConfiguration {
+    package subscript<Value>(dynamicMember member: WritableKeyPath<DataSection, Value>) -> Value {
+        get { dataSection[keyPath: member] }
+        set { dataSection[keyPath: member] = newValue }
+    }
+    package subscript<Value>(dynamicMember member: WritableKeyPath<NetworkSection, Value>) -> Value {
+        get { networkSection[keyPath: member] }
+        set { networkSection[keyPath: member] = newValue }
+    }
+    package subscript<Value>(dynamicMember member: WritableKeyPath<CropSection, Value>) -> Value {
+        get { cropSection[keyPath: member] }
+        set { cropSection[keyPath: member] = newValue }
+    }
+    package subscript<Value>(dynamicMember member: WritableKeyPath<TrainingSection, Value>) -> Value {
+        get { trainingSection[keyPath: member] }
+        set { trainingSection[keyPath: member] = newValue }
+    }
+    package subscript<Value>(dynamicMember member: WritableKeyPath<RanksSection, Value>) -> Value {
+        get { ranksSection[keyPath: member] }
+        set { ranksSection[keyPath: member] = newValue }
+    }
+    package subscript<Value>(dynamicMember member: WritableKeyPath<RunDirectorySection, Value>) -> Value {
+        get { runDirectorySection[keyPath: member] }
+        set { runDirectorySection[keyPath: member] = newValue }
+    }
+    package subscript<Value>(dynamicMember member: WritableKeyPath<SafetySection, Value>) -> Value {
+        get { safetySection[keyPath: member] }
+        set { safetySection[keyPath: member] = newValue }
     }
 }

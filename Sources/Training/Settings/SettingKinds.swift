@@ -1,5 +1,9 @@
 import Optimizers
 
+/// More steps than any run takes; products with it stay exact. The upper ends of ranges are far beyond any use; below them no count
+/// of bytes overflows before it meets the memory check.
+let mostSteps = 1_000_000_000_000
+
 /// Rows of each kind.
 extension Setting {
     typealias Path<Value> = any WritableKeyPath<RunConfiguration, Value> & Sendable

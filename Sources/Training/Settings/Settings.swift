@@ -1,13 +1,13 @@
 import Networks
 package import Optimizers
 
-/// The settings of one component, under one heading of the help.
-package protocol SettingSection: Sendable {
+/// The settings of one component, under one heading of the help: their values, and the rows that tell of them.
+package protocol SettingSection: Sendable, Equatable {
     static var title: String { get }
     static var settings: [Setting] { get }
 }
 
-/// The table of all settings. A new one is a row in its section (`SettingsTable.swift`) and a property of `RunConfiguration`.
+/// The table of all settings. A new one is a row and a property in the file of its section (`Sections/`).
 package enum Settings {
     package static let sections: [any SettingSection.Type] = [
         DataSection.self, NetworkSection.self, CropSection.self, TrainingSection.self, RanksSection.self, RunDirectorySection.self,
@@ -62,7 +62,7 @@ extension RunConfiguration {
         if let problem = problemOfSchedule ?? problemOfRate ?? problemOfAverage { return problem }
         // Networks of crops take frames of any size.
         guard seesWholeFrames else { return problemOfNetwork }
-        guard data == nil, let extent = imageExtent else { return nil }
+        guard self.data == nil, let extent = imageExtent else { return nil }
         return network(width: extent.width, height: extent.height).problem
     }
 
@@ -80,8 +80,8 @@ extension RunConfiguration {
     private var problemOfRate: String? {
         let usual = RunConfiguration(preset: preset)
         let (own, kind) = (usual.optimizer.kind, optimizer.kind)
-        guard !own.type.isAdaptive, kind.type.isAdaptive, learningRate == usual.learningRate else { return nil }
-        return "--optimizer \(kind.rawValue) and no --learning-rate: preset \(preset.rawValue)'s \(learningRate) is for \(own.rawValue); "
+        guard !own.type.isAdaptive, kind.type.isAdaptive, self.learningRate == usual.learningRate else { return nil }
+        return "--optimizer \(kind.rawValue) and no --learning-rate: preset \(preset.rawValue)'s \(self.learningRate) is for \(own.rawValue); "
             + "hint: --learning-rate 1e-3"
     }
 
@@ -93,8 +93,8 @@ extension RunConfiguration {
     /// A warm-up in steps that does not end in the run's steps; one in epochs is known with the data. A preset's own is made for long
     /// runs, and a trial may end within it.
     private var problemOfSchedule: String? {
-        guard epochs == nil, model.schedule.warmup.unit == .steps, model.schedule != ModelSettings(preset: preset).schedule else { return nil }
-        return model.schedule.problem(stepsPerEpoch: 1, totalSteps: steps)
+        guard self.epochs == nil, model.schedule.warmup.unit == .steps, model.schedule != ModelSettings(preset: preset).schedule else { return nil }
+        return model.schedule.problem(stepsPerEpoch: 1, totalSteps: self.steps)
     }
 
     /// A setting of crops that a network of whole frames would pass over in silence.
