@@ -1,5 +1,26 @@
 #include "common.h"
 
+#define SHUFFLED(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#define LOW_OF_PAIRS(a, b) SHUFFLED(a, b, 0, 8, 1, 9, 4, 12, 5, 13)
+#define HIGH_OF_PAIRS(a, b) SHUFFLED(a, b, 2, 10, 3, 11, 6, 14, 7, 15)
+#define LOW_OF_FOURS(a, b) SHUFFLED(a, b, 0, 1, 8, 9, 4, 5, 12, 13)
+#define HIGH_OF_FOURS(a, b) SHUFFLED(a, b, 2, 3, 10, 11, 6, 7, 14, 15)
+
+// Eight rows of eight floats, the rows `step` apart, into eight columns, `toStep` apart.
+INLINE void transpose8(const float *from, long step, float *to, long toStep) {
+    float8 a[8], b[8];
+    UNROLL for (int i = 0; i < 8; i++) a[i] = *(const float8 *)(from + i * step);
+    UNROLL for (int i = 0; i < 8; i += 2) b[i] = LOW_OF_PAIRS(a[i], a[i + 1]), b[i + 1] = HIGH_OF_PAIRS(a[i], a[i + 1]);
+    UNROLL for (int i = 0; i < 8; i += 4) {
+        a[i] = LOW_OF_FOURS(b[i], b[i + 2]), a[i + 1] = HIGH_OF_FOURS(b[i], b[i + 2]);
+        a[i + 2] = LOW_OF_FOURS(b[i + 1], b[i + 3]), a[i + 3] = HIGH_OF_FOURS(b[i + 1], b[i + 3]);
+    }
+    UNROLL for (int i = 0; i < 4; i++) {
+        *(float8 *)(to + i * toStep) = SHUFFLED(a[i], a[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+        *(float8 *)(to + (i + 4) * toStep) = SHUFFLED(a[i], a[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+    }
+}
+
 #define FLOAT float8
 #define LANES 8
 #include "winograd_block.h"
@@ -32,17 +53,16 @@ DEFINE_PASS(dtrain_winograd_output_, outputTiles)
 DEFINE_PASS(dtrain_winograd_gradient_, gradientTiles)
 DEFINE_PASS(dtrain_winograd_weights_back_, weightsBack)
 
-INLINE void weightStrip(const int m, const float *w, long tapStep, long step, int turned, int count, float *u, long place) {
-    int o = 0;
+void NAMED(dtrain_winograd_weights_)(const dtrain_winograd_kernels *work) {
+    int output = 0;
 #if SET == 4
-    for (; o + 16 <= count; o += 16) weightTiles16(m, w + o * step, tapStep, step, turned, u + o, place);
+    for (; output + 16 <= work->outputs; output += 16) {
+        if (work->m == 2) weightStrip16(work, 2, output);
+        else weightStrip16(work, 4, output);
+    }
 #endif
-    for (; o + 8 <= count; o += 8) weightTiles8(m, w + o * step, tapStep, step, turned, u + o, place);
-}
-
-void NAMED(dtrain_winograd_weights_)(
-    int m, const float *w, long tapStep, long step, int turned, int count, float *u, long place)
-{
-    if (m == 2) weightStrip(2, w, tapStep, step, turned, count, u, place);
-    else weightStrip(4, w, tapStep, step, turned, count, u, place);
+    for (; output + 8 <= work->outputs; output += 8) {
+        if (work->m == 2) weightStrip8(work, 2, output);
+        else weightStrip8(work, 4, output);
+    }
 }

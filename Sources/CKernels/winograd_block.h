@@ -153,23 +153,40 @@ INLINE void JOIN(weightLine, LANES)(const int m, const FLOAT *g, const int from,
     }
 }
 
-// LANES kernels: G g G^T.
-INLINE void JOIN(weightTiles, LANES)(
-    const int m, const float *w, long tapStep, long step, int turned, float *u, long place)
-{
+// LANES kernels: G g G^T. Places are passed one row of a tile at a time: 36 addresses would fill the registers.
+INLINE void JOIN(weightTiles, LANES)(const int m, const float *w, long tapStep, float *u, long place) {
     const int n = m + 2;
     FLOAT g[9], lines[18], tile[6];
-    UNROLL for (int tap = 0; tap < 9; tap++) {
-        const float *from = w + (turned ? 8 - tap : tap) * tapStep;
-        if (step == 1) {
-            g[tap] = *(const FLOAT *)from;
-        } else {
-            UNROLL for (int o = 0; o < LANES; o++) g[tap][o] = from[o * step];
-        }
+    UNROLL for (int i = 0; i < 3; i++) {
+        UNROLL for (int j = 0; j < 3; j++) g[3 * i + j] = *(const FLOAT *)(w + j * tapStep);
+        w += 3 * tapStep;
+        OPAQUE(w);
     }
     UNROLL for (int j = 0; j < 3; j++) JOIN(weightLine, LANES)(m, g + j, 3, lines + j, 3);
     UNROLL for (int i = 0; i < n; i++) {
         JOIN(weightLine, LANES)(m, lines + 3 * i, 1, tile, 1);
-        UNROLL for (int j = 0; j < n; j++) *(FLOAT *)(u + (n * i + j) * place) = tile[j];
+        UNROLL for (int j = 0; j < n; j++) *(FLOAT *)(u + j * place) = tile[j];
+        u += n * place;
+        OPAQUE(u);
+    }
+}
+
+// LANES outputs of all inputs. Where outputs lie apart, the kernels of eight inputs are turned first.
+INLINE void JOIN(weightStrip, LANES)(const dtrain_winograd_kernels *work, const int m, const int output) {
+    const long tapStep = work->turned ? -work->tapStep : work->tapStep;
+    const float *w = work->w + (work->turned ? 8 * work->tapStep : 0) + output * work->outputStep;
+    float *u = work->u + output;
+    if (work->outputStep == 1) {
+        for (int input = 0; input < work->inputs; input++)
+            JOIN(weightTiles, LANES)(m, w + input * work->inputStep, tapStep, u + input * work->width, work->place);
+        return;
+    }
+    float turned[9 * 8 * LANES];
+    for (int input = 0; input < work->inputs; input += 8) {
+        for (int tap = 0; tap < 9; tap++)
+            UNROLL for (int o = 0; o < LANES; o += 8)
+                transpose8(w + input + tap * tapStep + o * work->outputStep, work->outputStep, turned + tap * 8 * LANES + o, LANES);
+        for (int i = 0; i < 8; i++)
+            JOIN(weightTiles, LANES)(m, turned + i * LANES, 8 * LANES, u + (input + i) * work->width, work->place);
     }
 }

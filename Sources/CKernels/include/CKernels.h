@@ -64,10 +64,18 @@ void dtrain_winograd_output_4(const dtrain_winograd *work);
 // tiles = A image A^T, zeros where the image has ended.
 void dtrain_winograd_gradient_3(const dtrain_winograd *work);
 void dtrain_winograd_gradient_4(const dtrain_winograd *work);
-// u = G g G^T of `count` kernels: g's nine taps `tapStep` floats apart, read backwards where `turned`; kernels `step` apart.
-// `count` is a multiple of 8.
-void dtrain_winograd_weights_3(int m, const float *w, long tapStep, long step, int turned, int count, float *u, long place);
-void dtrain_winograd_weights_4(int m, const float *w, long tapStep, long step, int turned, int count, float *u, long place);
+// u = G g G^T of the kernels of some inputs and outputs: g's nine taps `tapStep` floats apart, read backwards where `turned`, and
+// inputs and outputs by their steps, of which one is 1. Kernels lie in u by inputs, `width` apart, then outputs; places `place` apart.
+// `outputs` is a multiple of 8, and `inputs` where `outputStep` is not 1.
+typedef struct {
+    const float *w;
+    long tapStep, inputStep, outputStep;
+    float *u;
+    long width, place;
+    int m, turned, inputs, outputs;
+} dtrain_winograd_kernels;
+void dtrain_winograd_weights_3(const dtrain_winograd_kernels *work);
+void dtrain_winograd_weights_4(const dtrain_winograd_kernels *work);
 // result (9, kernels) = G^T u G of `channels` kernels, a multiple of 8; u is in `tiles` (n², kernels).
 void dtrain_winograd_weights_back_3(const dtrain_winograd *work);
 void dtrain_winograd_weights_back_4(const dtrain_winograd *work);

@@ -17,10 +17,9 @@ extension Convolution2D {
     /// Packs an item of the weights for `forward`, once for each step's weights.
     package func packForward(_ weights: UnsafePointer<Float>, into packed: UnsafeMutablePointer<Float>, item: Int) {
         if let winograd {
-            let inputs = inputChannels * item / packItems..<inputChannels * (item + 1) / packItems
             return winograd.pack(
                 weights, tapStep: inputChannels * outputChannels, inputStep: outputChannels, outputStep: 1, turned: false,
-                inputs: inputs, into: packed, set: instructionSet)
+                inputs: winograd.packInputs(item: item, of: packItems), into: packed, set: instructionSet)
         }
         let first = item * inputChannels
         direct.pack(
@@ -76,10 +75,9 @@ extension Convolution2D {
     /// Packs an item of the weights for `inputGradient`: transposed, and the kernel turned round.
     package func packBackward(_ weights: UnsafePointer<Float>, into packed: UnsafeMutablePointer<Float>, item: Int) {
         if let inputWinograd {
-            let inputs = outputChannels * item / packItems..<outputChannels * (item + 1) / packItems
             return inputWinograd.pack(
                 weights, tapStep: inputChannels * outputChannels, inputStep: 1, outputStep: outputChannels, turned: true,
-                inputs: inputs, into: packed, set: instructionSet)
+                inputs: inputWinograd.packInputs(item: item, of: packItems), into: packed, set: instructionSet)
         }
         let (k, l) = (item / kernel, item % kernel)
         let index = k % stride * stride + l % stride

@@ -58,32 +58,42 @@ struct WinogradConvolution: Sendable, Equatable {
             + places * (placeStep(tiles: tiles, channels: direct.inputs) + placeStep(tiles: tiles, channels: direct.outputs))
     }
 
+    /// Inputs whose kernels are transformed together, where outputs lie apart.
+    private static let packGroup = 8
+
+    /// The inputs of one of `items` parts of the packing.
+    func packInputs(item: Int, of items: Int) -> Range<Int> {
+        let groups = direct.inputs / Self.packGroup
+        return groups * item / items * Self.packGroup..<groups * (item + 1) / items * Self.packGroup
+    }
+
     /// Packs the kernels of some inputs.
     /// - Parameters:
     ///   - weights: those of input 0 and output 0; taps `tapStep` floats apart, inputs `inputStep`, outputs `outputStep`.
     ///   - turned: reads the taps backwards.
+    ///   - inputs: whole groups of `packGroup`.
     func pack(
         _ weights: UnsafePointer<Float>, tapStep: Int, inputStep: Int, outputStep: Int, turned: Bool, inputs: Range<Int>,
         into packed: UnsafeMutablePointer<Float>, set: InstructionSet
     ) {
-        let place = packedStep
         var (start, strip) = (0, packed)
         while start < direct.outputs {
             let width = DirectConvolution.stripWidth(at: start, of: direct.outputs)
             let count = min(width, direct.outputs - start)
-            for input in inputs {
-                let target = strip + input * width
-                let source = weights + input * inputStep + start * outputStep
-                switch set {
-                case .v3:
-                    dtrain_winograd_weights_3(
-                        Int32(size), source, tapStep, outputStep, turned ? 1 : 0, Int32(count), target, place)
-                case .v4:
-                    dtrain_winograd_weights_4(
-                        Int32(size), source, tapStep, outputStep, turned ? 1 : 0, Int32(count), target, place)
-                }
-                for index in 0..<places where count < width {
-                    (target + index * place + count).update(repeating: 0, count: width - count)
+            let target = strip + inputs.lowerBound * width
+            var work = dtrain_winograd_kernels()
+            work.w = weights + inputs.lowerBound * inputStep + start * outputStep
+            (work.tapStep, work.inputStep, work.outputStep) = (tapStep, inputStep, outputStep)
+            (work.u, work.width, work.place) = (target, width, packedStep)
+            (work.m, work.turned) = (Int32(size), turned ? 1 : 0)
+            (work.inputs, work.outputs) = (Int32(inputs.count), Int32(count))
+            switch set {
+            case .v3: dtrain_winograd_weights_3(&work)
+            case .v4: dtrain_winograd_weights_4(&work)
+            }
+            for input in 0..<inputs.count where count < width {
+                for place in 0..<places {
+                    (target + input * width + place * packedStep + count).update(repeating: 0, count: width - count)
                 }
             }
             strip += direct.inputs * width
